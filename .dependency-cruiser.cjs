@@ -1,0 +1,61 @@
+'use strict';
+
+// Direction of imports: middleware → http, plans, guard, uploads, jobs → decision, stores/store → errors, clock, units.
+const base = '^lib/(errors|clock|units|options)\\.ts$';
+const contract = '^lib/(decision\\.ts|stores/store\\.ts)';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'base-stands-alone',
+      severity: 'error',
+      from: { path: base },
+      to: { path: '^lib/', pathNot: base },
+    },
+    {
+      name: 'contract-on-base-only',
+      severity: 'error',
+      from: { path: contract },
+      to: { path: '^lib/', pathNot: [base, contract] },
+    },
+    {
+      name: 'parts-do-not-import-upwards',
+      severity: 'error',
+      from: { path: '^lib/(http|plans|guard|uploads|jobs)/' },
+      to: { path: '^lib/(middleware/|job-limits\\.ts|index\\.ts)' },
+    },
+    {
+      name: 'express-at-the-edge',
+      comment: 'Only middleware, http and job-limits know Express.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(middleware/|http/|job-limits\\.ts)' },
+      to: { path: 'node_modules/(@types/)?express/' },
+    },
+    {
+      name: 'no-concrete-store',
+      comment: 'A store is imported by its own folder, by index.ts and where the default is made.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: ['^lib/(index|job-limits)\\.ts$', '^lib/stores/', '^lib/testing/'] },
+      to: { path: '^lib/stores/(memory|redis)/' },
+    },
+    {
+      name: 'stores-are-apart',
+      severity: 'error',
+      from: { path: '^lib/stores/([^/]+)/' },
+      to: { path: '^lib/(middleware|http|plans|guard|uploads|jobs)/' },
+    },
+    {
+      name: 'client-stands-alone',
+      severity: 'error',
+      from: { path: '^lib/client/' },
+      to: { pathNot: '^lib/client/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+  },
+};
