@@ -96,7 +96,7 @@ export function describe(value: unknown): string {
   if (typeof value === 'function') return `a function`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object') return `an object with ${short(Object.keys(value).join(', ')) || 'no keys'}`;
-  return `${String(value)} (${typeof value})`;
+  return `${(value as number | boolean | bigint | symbol).toString()} (${typeof value})`;
 }
 
 const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);
