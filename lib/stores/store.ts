@@ -60,7 +60,10 @@ export interface AdmitRequest {
   terms: Terms;
 }
 
-export type EndState = 'completed' | 'failed' | 'cancelled' | 'overrun';
+/** How a job can end. */
+export const endStates = ['completed', 'failed', 'cancelled', 'overrun'] as const;
+
+export type EndState = (typeof endStates)[number];
 
 /** `lapsed`: the pending lease ran out before `commit`, and all charges went back. */
 export type JobState = 'pending' | 'lapsed' | 'running' | 'refunded' | EndState;
