@@ -38,9 +38,7 @@ export function customerOfRequest(req: Request, customerOf: CustomerOf): string 
 function ask(req: Request, customerOf: CustomerOf): string | Promise<string> {
   try {
     const customer = customerOf(req);
-    return typeof customer === 'object' && customer !== null
-      ? customer.then(checked, failed)
-      : checked(customer);
+    return isThenable(customer) ? Promise.resolve(customer).then(checked, failed) : checked(customer);
   } catch (error) {
     return failed(error);
   }
