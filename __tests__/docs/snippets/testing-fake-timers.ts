@@ -13,8 +13,7 @@ app.post('/jobs', limits.admission(), (_req, res) => {
   res.status(201).end();
 });
 
-// Sockets need the real ones of these.
-beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] }));
+beforeEach(() => jest.useFakeTimers());
 afterEach(async () => {
   await limits.reset(); // forgets all jobs, counters and overrides
   jest.useRealTimers();
