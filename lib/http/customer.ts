@@ -46,6 +46,9 @@ function ask(req: Request, customerOf: CustomerOf): string | Promise<string> {
   }
 }
 
+const isThenable = (value: unknown): value is PromiseLike<string | undefined | null> =>
+  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+
 function checked(customer: string | undefined | null): string {
   if (isId(customer)) return customer;
   if (customer === undefined || customer === null || customer === '') {

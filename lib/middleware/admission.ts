@@ -1,7 +1,7 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../decision.js';
-import { describe, RequestError, StoreError } from '../errors.js';
+import { ConfigError, describe, RequestError, StoreError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
 import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
 import { watchOutcome } from '../http/outcome.js';
@@ -289,7 +289,10 @@ export function admission(options: StandaloneAdmissionOptions): RequestHandler {
 }
 
 /** A plan is checked in full where it is put among the plans. */
-export const planCheck: Check<Plan | PlanOf> = (value) => value as Plan | PlanOf;
+export const planCheck: Check<Plan | PlanOf> = (value, option) => {
+  if (value !== undefined) return value as Plan | PlanOf;
+  throw new ConfigError('CONFIG_MISSING_OPTION', option, 'a plan, or a function that returns one', value);
+};
 
 export const plansOf = (plan: Plan | PlanOf, { clock, pending }: { clock: Clock; pending: number }): Plans =>
   typeof plan === 'function'
