@@ -35,6 +35,7 @@ export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from '
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
+export { jobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
