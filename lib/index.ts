@@ -39,7 +39,26 @@ export { jobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
-export type * from './stores/store.js';
+export type {
+  Admitted,
+  AdmitRequest,
+  ConcurrencyLimit,
+  Decision,
+  EndState,
+  JobRef,
+  JobState,
+  Limit,
+  LimiterOptions,
+  LimitStore,
+  Outcome,
+  RateLimit,
+  Refused,
+  Replayed,
+  StoredJob,
+  StoreEvent,
+  Terms,
+  Usage,
+} from './stores/store.js';
 export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
 
 export {
