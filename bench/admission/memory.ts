@@ -2,7 +2,7 @@ import { MemoryStore, ManualClock, type Terms } from 'express-job-limits';
 import { randomId } from '../../lib/jobs/job-id.js';
 import { printTable } from '../support/table.js';
 
-const CUSTOMERS = 200;
+const CUSTOMERS = 500;
 const JOBS = 250;
 
 const heap = (): number => {
@@ -14,7 +14,7 @@ const heap = (): number => {
 /** Heap and array buffers of a customer that has used its minute and runs 250 jobs, and of one that has gone idle. */
 export async function memoryOfCustomers(): Promise<void> {
   const clock = new ManualClock();
-  const store = new MemoryStore({ clock });
+  const store = new MemoryStore({ clock, maxJobs: CUSTOMERS * JOBS });
   const terms: Terms = {
     plan: 'free',
     limits: [
