@@ -136,7 +136,7 @@ export class Customer {
   /** The job runs: it holds a lease as long as its limits say, or none where nothing limits how many run. */
   start(job: JobRecord, now: number): void {
     job.state = 'running';
-    if (job.startedAt === NEVER) job.startedAt = now;
+    if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     const until = job.leaseEnd(now);
     if (until === undefined) this.#release(job, now, job.terms.rememberMs);
     else if (until > now) this.lease(job, until);
@@ -144,7 +144,7 @@ export class Customer {
 
   end(job: JobRecord, state: EndState, now: number, wallNow: number): void {
     job.state = state;
-    if (job.startedAt === NEVER) job.startedAt = now;
+    if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     job.finishedAt = wallNow;
     this.#release(job, now, job.terms.rememberMs);
   }
