@@ -37,6 +37,8 @@ export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
 export { LimitError } from './http/send-refusal.js';
 
+export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
+
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
 export type * from './stores/store.js';
 export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
