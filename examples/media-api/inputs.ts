@@ -29,9 +29,12 @@ export async function readBody(req: Request): Promise<Body> {
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
     return { fields: json as Record<string, unknown>, files: [] };
   }
-  if (json === undefined && req.is('*/*') === null) return { fields: {}, files: [] };
+  if (isEmpty(req)) return { fields: {}, files: [] };
   throw new HttpError(415, 'UNSUPPORTED_BODY', 'Send a JSON object or a multipart form');
 }
+
+const isEmpty = ({ headers }: Request): boolean =>
+  headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
 
 /** Files pass through the hashes as they arrive: however large they are, nothing of them stays in memory. */
 function readForm(req: Request): Promise<Body> {
