@@ -88,9 +88,9 @@ describe('assemblies', () => {
     const { assembly_id: id, assembly_ssl_url: url } = created.body as Assembly;
     expect(url).toMatch(new RegExp(`^http://127\\.0\\.0\\.1:\\d+/assemblies/${id}$`));
     await ended('giant');
-    const { body } = await read(id).expect(200);
+    const body = (await read(id).expect(200)).body as Assembly;
     expect(body).toMatchObject({ ok: 'ASSEMBLY_COMPLETED', num_input_files: 3 });
-    expect((body as Assembly).results[':original']).toEqual([
+    expect(body.results[':original']).toEqual([
       expect.objectContaining({
         name: 'a.png',
         field: 'image',
@@ -151,8 +151,10 @@ describe('assemblies', () => {
     await serve(FOR_EVER);
     await create('acme', '/assemblies/mine').expect(200);
     for (const id of ['mine', 'nobodys']) {
-      const { body } = await read(id, 'giant').expect(404);
-      expect(body).toEqual({ error: 'ASSEMBLY_NOT_FOUND', message: 'There is no such assembly' });
+      expect((await read(id, 'giant').expect(404)).body).toEqual({
+        error: 'ASSEMBLY_NOT_FOUND',
+        message: 'There is no such assembly',
+      });
       await request(served.url)
         .delete(`/assemblies/${id}`)
         .set(...bearer('giant'))
@@ -174,16 +176,16 @@ describe('batch jobs', () => {
     const { job_id: id } = created.body as { job_id: string };
     expect(created.body).toEqual({ job_id: expect.stringMatching(/^[\w-]{22}$/) as string });
     await ended('acme');
-    const { body: job } = await asAcme(request(served.url).get(`/v0/batch/jobs/${id}`)).expect(200);
-    expect(job).toMatchObject({
+    const job = await asAcme(request(served.url).get(`/v0/batch/jobs/${id}`)).expect(200);
+    expect(job.body).toMatchObject({
       type: 'INFERENCE',
       job_id: id,
       user_id: 'acme',
       request: { urls, files: [{ filename: 'a.png', content_type: 'image/png', md5sum: md5(png) }] },
       state: { status: 'COMPLETED', num_predictions: 3, num_errors: 0 },
     });
-    const { body } = await asAcme(request(served.url).get(`/v0/batch/jobs/${id}/predictions`)).expect(200);
-    expect(body).toMatchObject([
+    const found = await asAcme(request(served.url).get(`/v0/batch/jobs/${id}/predictions`)).expect(200);
+    expect(found.body).toMatchObject([
       {
         source: { type: 'file', filename: 'a.png' },
         results: { predictions: [{ file: 'a.png', size: png.length, sha256: sha256(png) }], errors: [] },
@@ -278,9 +280,9 @@ describe('customers', () => {
   ] as const)('must be named: %s %s', async (method, path) => {
     await serve(0);
     const verb = method.toLowerCase() as 'get' | 'post' | 'delete';
-    const { body, headers } = await request(served.url)[verb](path).expect(401);
-    expect(body).toMatchObject({ error: 'CUSTOMER_MISSING' });
-    expect(headers['www-authenticate']).toBe('Bearer');
+    const answer = await request(served.url)[verb](path).expect(401);
+    expect(answer.body).toMatchObject({ error: 'CUSTOMER_MISSING' });
+    expect(answer.headers['www-authenticate']).toBe('Bearer');
   });
 
   it('that no file lists have the default plan, or are not let in where there is none', async () => {
@@ -331,12 +333,12 @@ describe('bad input', () => {
     ['a large field', 413, 'FORM_TOO_LARGE', (t) => t.field('note', 'x'.repeat(70_000))],
   ])('%s is told, and charges nothing', async (_name, status, error, send) => {
     await serve(0);
-    const { body } = await send(
+    const answer = await send(
       request(served.url)
         .post('/assemblies')
         .set(...bearer('acme')),
     ).expect(status);
-    expect(body).toMatchObject({ error });
+    expect(answer.body).toMatchObject({ error });
     expect(await used('acme')).toEqual({ 'creation-rate': 0, concurrency: 0 });
   });
 

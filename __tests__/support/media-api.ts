@@ -39,7 +39,7 @@ export async function serveMediaApi(plans: unknown, jobMs: number): Promise<Serv
   const file = plansFile(plans);
   const api = createApp({ plans: readPlansFile(file.path), jobMs });
   const creations: Creation[] = [];
-  const { url, close } = await listen((req: IncomingMessage, res) => {
+  const listening = await listen((req: IncomingMessage, res) => {
     const cameAt = performance.now();
     if (req.method === 'POST') {
       res.on('finish', () => {
@@ -50,11 +50,11 @@ export async function serveMediaApi(plans: unknown, jobMs: number): Promise<Serv
     api.app(req, res);
   });
   return {
-    url,
+    url: listening.url,
     api,
     creations,
     async close() {
-      await close();
+      await listening.close();
       await api.close();
       file.remove();
     },

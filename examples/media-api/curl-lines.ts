@@ -24,13 +24,13 @@ export function curlLines(url: string, file: PlansFile): CurlLine[] {
   }
   lines.push({
     shows: 'What is left of a customer’s limits',
-    command: `curl -i -w '\\n' ${url}/limits -H 'Authorization: Bearer ${least.key}'`,
+    command: `curl -sSi -w '\\n' ${url}/limits -H 'Authorization: Bearer ${least.key}'`,
   });
   return lines;
 }
 
 const creation = (url: string, key: string): string =>
-  `curl -i -w '\\n' -X POST '${url}' -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' ` +
+  `curl -sSi -w '\\n' '${url}' -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' ` +
   `-d '{"urls":["https://example.com/video.mp4"]}'`;
 
 interface Customer {

@@ -35,9 +35,10 @@ process.on('SIGHUP', () => {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
     console.log(`${signal}: closing.`);
-    // Requests under way are answered; a client that takes longer than this is cut off.
-    setTimeout(() => server.closeAllConnections(), 5_000).unref();
     server.close(() => void api.close());
+    // Requests under way are answered, and their connections closed then; who takes longer than 5 s is cut off.
+    setInterval(() => server.closeIdleConnections(), 100).unref();
+    setTimeout(() => server.closeAllConnections(), 5_000).unref();
   });
 }
 
