@@ -15,7 +15,15 @@ const { scripts } = JSON.parse(readFileSync(join(__dirname, '../../package.json'
   scripts: { start: string };
 };
 const [, ...startArgs] = scripts.start.split(' ');
-const start = (env: Record<string, string>): Spawned => spawned(process.execPath, startArgs, env);
+const started: Spawned[] = [];
+
+function start(env: Record<string, string>): Spawned {
+  const server = spawned(process.execPath, startArgs, env);
+  started.push(server);
+  return server;
+}
+
+afterAll(() => Promise.all(started.map((server) => server.stop())));
 
 // Each start is a process of its own, which on a busy machine takes seconds.
 jest.setTimeout(30_000);
@@ -34,8 +42,6 @@ describe('the server, by its own plans', () => {
     await server.printed(/curl .*\/limits.*\n/);
     commands = server.output().match(/^curl .*$/gm)!;
   });
-
-  afterAll(() => server.stop());
 
   it('prints where it is, its pid and three commands', async () => {
     const [, url, pid] = await server.printed(/(http:\/\/127\.0\.0\.1:\d+) \(pid (\d+)\)/);

@@ -66,7 +66,7 @@ export class JobRunner {
         console.error(`Job ${job.ref.id} could not be finished, trying again:`, error);
         this.#endIn(job, FINISH_AGAIN_MS);
       });
-    }, afterMs);
+    }, afterMs).unref();
   }
 
   /** Its slot goes back before anybody is told of the end, so that a client that sees the end can use the slot. */
