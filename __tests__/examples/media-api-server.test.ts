@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { CustomerUsage } from '../../lib/index.js';
 import { listen } from '../support/http.js';
 import { plansFile } from '../support/media-api.js';
@@ -10,20 +8,16 @@ import { spawned, type Spawned } from '../support/spawned.js';
 
 const curl = requireProgram('curl');
 
-// As `npm start` runs it.
-const { scripts } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as {
-  scripts: { start: string };
-};
-const [, ...startArgs] = scripts.start.split(' ');
 const started: Spawned[] = [];
 
+/** Starts the example on the sources, so that the test needs no build. */
 function start(env: Record<string, string>): Spawned {
-  const server = spawned(process.execPath, startArgs, env);
+  const server = spawned(process.execPath, ['--import', 'tsx', 'examples/media-api/server.ts'], env);
   started.push(server);
   return server;
 }
 
-afterAll(() => Promise.all(started.map((server) => server.stop())));
+afterAll(() => Promise.all(started.map((child) => child.stop())));
 
 // Each start is a process of its own, which on a busy machine takes seconds.
 jest.setTimeout(30_000);
@@ -132,9 +126,10 @@ describe('what can be wrong at the start is told in one line', () => {
   it('a port that is in use', async () => {
     const other = await listen(() => {});
     const server = start({ PORT: String(other.port) });
-    expect(await server.ended()).toBe(1);
-    expect(server.output()).toBe(`Port ${other.port} is in use. Set PORT to another one.\n`);
+    const code = await server.ended();
     await other.close();
+    expect(code).toBe(1);
+    expect(server.output()).toBe(`Port ${other.port} is in use. Set PORT to another one.\n`);
   });
 
   it.each<[Record<string, string>, string]>([

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 
 /** A child process, with all that it printed. */
 export interface Spawned {
@@ -16,6 +17,7 @@ export interface Spawned {
 /** Starts a program in the package's folder. */
 export function spawned(command: string, args: string[], env: Record<string, string> = {}): Spawned {
   const child = spawn(command, args, {
+    cwd: join(__dirname, '../..'),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
