@@ -35,12 +35,32 @@ export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from '
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
+export { jobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
 
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
-export type * from './stores/store.js';
+export type {
+  Admitted,
+  AdmitRequest,
+  ConcurrencyLimit,
+  Decision,
+  EndState,
+  JobRef,
+  JobState,
+  Limit,
+  LimiterOptions,
+  LimitStore,
+  Outcome,
+  RateLimit,
+  Refused,
+  Replayed,
+  StoredJob,
+  StoreEvent,
+  Terms,
+  Usage,
+} from './stores/store.js';
 export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
 
 export {

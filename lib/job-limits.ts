@@ -3,8 +3,9 @@ import type { Request, RequestHandler } from 'express';
 import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { isId, MOST_ID_BYTES } from './http/customer.js';
+import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
-import { admissionChecks, admitRequests, jobOf, type AdmissionOptions } from './middleware/admission.js';
+import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -115,17 +116,19 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
   const store = checked.store ?? new MemoryStore({ clock: checked.clock });
   const events = new EventEmitter();
-  const emit: Emit = (event, value) => void events.emit(event, value);
+  const emit: Emit = (event, value) => {
+    try {
+      events.emit(event, value);
+    } catch (error) {
+      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
+      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
+    }
+  };
   const context = contextOf(checked, store, emit, plans);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
-    throw new ConfigError(
-      'CONFIG_MISSING_OPTION',
-      'jobLimits.plans',
-      `plans, which ${middleware} needs`,
-      undefined,
-    );
+    throw new ConfigError('CONFIG_MISSING_OPTION', 'plans', `plans, which ${middleware} needs`, undefined);
   };
 
   const limits: JobLimits = {
@@ -139,7 +142,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
-      const job = jobOf(req, context);
+      const job = jobOfRequest(req, store);
       if (job !== undefined) return job;
       throw new JobLimitsError(
         'NO_ADMISSION',

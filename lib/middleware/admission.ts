@@ -121,7 +121,7 @@ async function admit(
   const customer = typeof found === 'string' ? found : await found;
   const wanted = termsOf(req, customer);
   const terms = wanted instanceof Promise ? await wanted : wanted;
-  const earlier = jobOf(req, context, customer);
+  const earlier = jobOf(req, context, customer, admission.hold);
   if (earlier?.replayed) return true;
   const id = earlier?.ref.id ?? (await jobIdOf(req, admission.options));
   // A random id is told apart by itself; a client may send the same id twice.
@@ -133,50 +133,48 @@ async function admit(
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     context.emit('store-error', { operation: 'admit', error });
-    return refuseRequest(admission, storeUnavailable, earlier, req, res, next);
+    return refuseRequest(admission, storeUnavailable, req, res, next);
   }
   context.emit('decision', { customer, ref, plan: terms.plan, decision });
   setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
-  if (!decision.allowed) return refuseRequest(admission, decision, earlier, req, res, next);
+  if (!decision.allowed) return refuseRequest(admission, decision, req, res, next);
   if (earlier) {
     earlier.terms.push(terms);
     earlier.decision = decision;
-    if (admission.hold === 'request') earlier.hold = 'request';
     return true;
   }
-  const job = new AdmittedJob(context.store, ref, run, terms, decision, (operation, of, answer) =>
-    context.emit(operation, { ref: of, answer }),
-  );
+  const job = new AdmittedJob(context.store, ref, run, terms, decision, admission.hold, context.tell);
   stateOfRequest(req).jobs.push(job);
   setJob(req, context.properties.job, job);
   if (job.existing) return replay(admission, job, req, res, next);
-  job.hold = admission.hold;
   follow(admission, job, req, res);
   return true;
 }
 
-/** Answers, and gives back what an earlier middleware of the request charged, whatever status the answer has. */
+/** Answers, and gives back what earlier middlewares of the request charged, whatever status the answer has. */
 function refuseRequest(
   { context, answers }: Admission,
   refusal: Refusal,
-  earlier: AdmittedJob | undefined,
   req: Request,
   res: Response,
   next: NextFunction,
 ): false {
-  if (earlier?.phase === 'open') context.openJobs.settle('refund', () => earlier.refund());
+  for (const job of stateOfRequest(req).jobs) {
+    if (job.phase === 'open') context.openJobs.settle('refund', () => job.refund());
+  }
   sendRefusal(refusal, answers, context.clock, req, res, next);
   return false;
 }
 
-/** The job that another middleware of this request admitted for this customer on this store. */
-export const jobOf = (
+/** The job that another middleware of this request admitted for this customer on this store, to be held as long. */
+const jobOf = (
   req: Request,
-  { store }: Pick<Context, 'store'>,
-  customer?: string,
+  { store }: Context,
+  customer: string,
+  hold: 'job' | 'request',
 ): AdmittedJob | undefined =>
   stateOfRequest(req).jobs.find(
-    (job) => job.store === store && (customer === undefined || job.ref.customer === customer),
+    (job) => job.store === store && job.ref.customer === customer && job.hold === hold,
   );
 
 async function jobIdOf(req: Request, { jobId }: CheckedAdmission): Promise<string> {

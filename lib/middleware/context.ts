@@ -2,6 +2,7 @@ import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../clock.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
+import type { JobNews } from '../jobs/admitted-job.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -83,6 +84,7 @@ export interface Context {
   clock: Clock;
   answers: AnswerOptions;
   emit: Emit;
+  tell: JobNews;
   openJobs: OpenJobs;
   plans: Plans | undefined;
   /** The store's limiter for a request rate, made once. */
@@ -105,6 +107,7 @@ export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit,
     clock,
     answers: options as AnswerOptions,
     emit,
+    tell: (operation, ref, answer) => emit(operation, { ref, answer }),
     openJobs: new OpenJobs(store, pending, clock, failed),
     plans,
     limiterOf({ name, limit, windowMs }) {

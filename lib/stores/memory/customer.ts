@@ -226,6 +226,8 @@ export class Customer {
     let refunds = this.#refunds.get(counter);
     if (refunds === undefined) this.#refunds.set(counter, (refunds = new RateLog(limit.windowMs)));
     if (refunds.count(now, limit.windowMs) >= limit.limit) return;
-    if (this.logs.get(counter)?.remove(at)) refunds.add(now);
+    const log = this.logs.get(counter);
+    // A charge that the window has left behind is not given back, and costs no refund.
+    if (log !== undefined && log.count(now, limit.windowMs) > 0 && log.remove(at)) refunds.add(now);
   }
 }

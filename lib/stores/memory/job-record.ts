@@ -47,10 +47,15 @@ export class JobRecord implements Charge {
     if (this.added) for (const charge of this.added) charge.at = at;
   }
 
-  /** Those of the limits that this job was not admitted on yet. */
-  missing(limits: readonly Limit[]): readonly Limit[] {
-    const known = new Set([this, ...(this.added ?? [])].flatMap(({ terms }) => terms.limits.map(counterOf)));
-    return limits.filter((limit) => !known.has(counterOf(limit)));
+  /** Which counters it is charged to. An infinite rate counts nothing. */
+  counters(): Set<string> {
+    const counters = new Set<string>();
+    for (const { terms } of [this, ...(this.added ?? [])]) {
+      for (const limit of terms.limits) {
+        if (limit.kind !== 'creation-rate' || limit.limit !== Infinity) counters.add(counterOf(limit));
+      }
+    }
+    return counters;
   }
 
   /** When its lease ends if it is renewed now, running; `undefined` where nothing limits how many run. */

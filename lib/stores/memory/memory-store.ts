@@ -3,6 +3,7 @@ import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexib
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
 import { checkOptions, count, having, withDefault } from '../../options.js';
+import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
   Decision,
@@ -90,9 +91,13 @@ export class MemoryStore implements LimitStore {
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
   #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number): Decision {
-    const missing = job.state === 'pending' ? job.missing(terms.limits) : [];
+    const counters = job.counters();
+    const open = job.state === 'pending' ? terms.limits : [];
+    const missing = open.filter((limit) => !counters.has(counterOf(limit)));
+    const charged = open.filter((limit) => counters.has(counterOf(limit)));
     const { shadowed, refused } = checkLimits(customer, missing, now);
-    if (refused) return refused;
+    const verdict = refused ?? checkLimits(customer, charged, now, 1).refused;
+    if (verdict) return verdict;
     if (missing.length > 0) {
       customer.addCharge(job, { terms: { ...terms, limits: missing }, shadowed, at: this.#chargeTime() });
     }
