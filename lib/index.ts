@@ -38,6 +38,8 @@ export type { CustomerOf } from './http/customer.js';
 export { jobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
+export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
+
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
 export type {
   Admitted,
