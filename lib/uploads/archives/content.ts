@@ -71,6 +71,7 @@ export class EntryContent {
     const format = recogniseHead(start.subarray(0, HEAD_BYTES));
     if (format === undefined) return;
     this.#format = nestedFormat(format, this.#inspection, this.#entry);
+    if (this.#format === undefined) return;
     this.#spool = new Spool(this.#inspection.folder);
     this.#spool.write(start);
   }
@@ -80,14 +81,17 @@ function nestedFormat(
   format: Recognised,
   { budget, depth }: Inspection,
   entry: string,
-): 'zip' | 'tar' | 'gz' {
-  if (typeof format === 'object')
+): 'zip' | 'tar' | 'gz' | undefined {
+  const { maxDepth, mode } = budget.limits;
+  if (typeof format === 'object') {
+    // What can't be looked into is a file like any other in lenient mode, for unpackers that don't either.
+    if (mode === 'lenient') return undefined;
     throw new ArchiveRefused(
       'ARCHIVE_FORMAT_UNSUPPORTED',
-      `an entry is a ${format.unsupported} archive, which is not looked into`,
+      `an entry is compressed in ${format.unsupported}, which is not looked into`,
       entry,
     );
-  const { maxDepth } = budget.limits;
+  }
   if (depth < maxDepth) return format;
   throw new ArchiveRefused('ARCHIVE_TOO_DEEP', 'an archive is inside too many others', entry, {
     limit: 'maxDepth',

@@ -26,7 +26,8 @@ export interface ArchiveLimits {
   maxDepth?: number;
   /**
    * `strict` refuses all that two programs may read differently. `lenient` accepts what careless but honest programs
-   * write: a prefix (self-extracting), backslashes, links that stay inside, compression methods that can't be checked.
+   * write: a prefix (self-extracting), backslashes, links that stay inside; and what can't be checked: compression
+   * methods other than deflate, by the size they announce, and nested archives of other formats, as plain files.
    * @default 'strict'
    */
   mode?: 'strict' | 'lenient';

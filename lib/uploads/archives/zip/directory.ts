@@ -125,14 +125,19 @@ function decodeName(bytes: Buffer, latin1: string, flags: number): string {
   return latin1;
 }
 
+const LINK = 0xa000;
+/** A pipe, the two kinds of device, a socket. Other values than Unix's occur (Maven once wrote all ones). */
+const SPECIAL = [0x1000, 0x2000, 0x6000, 0xc000];
+const UNIX = 3;
+const MACOS = 19;
+
 /** The file type in the upper half of the attributes is Unix's, where Unix or macOS wrote the entry. */
 function kindOf(header: Buffer, name: string): ZipEntry['kind'] {
   const type = header.readUInt16LE(40) & 0xf000;
   const writer = header[5];
   // Unpackers differ in whether they look at the writer, so a link is one whoever claims to have written it.
-  if (type === 0xa000) return 'link';
-  const unix = writer === 3 || writer === 19;
-  if (unix && type !== 0 && type !== 0x4000 && type !== 0x8000)
+  if (type === LINK) return 'link';
+  if ((writer === UNIX || writer === MACOS) && SPECIAL.includes(type))
     throw new ArchiveRefused('ARCHIVE_SPECIAL_FILE', 'an entry is a device, a pipe or a socket', name);
   return name.endsWith('/') || name.endsWith('\\') ? 'folder' : 'file';
 }
