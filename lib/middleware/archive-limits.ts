@@ -1,16 +1,10 @@
 import { unlink } from 'node:fs/promises';
-import type { Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { systemClock } from '../clock.js';
 import type { Refusal } from '../decision.js';
-import {
-  answerChecks,
-  answerRefusal,
-  answerSettings,
-  type AnswerOptions,
-  type AnswerSettings,
-} from '../http/answers.js';
-import { refuse } from '../http/refuse.js';
-import { boolean, checkOptions, func, oneOf, optional, withDefault, type Checks } from '../options.js';
+import { answerChecks, answerSettings, type AnswerOptions } from '../http/answers.js';
+import { sendRefusal } from '../http/send-refusal.js';
+import { boolean, checkOptions, func, oneOf, optional, withDefault } from '../options.js';
 import {
   archiveLimitChecks,
   archiveStatus,
@@ -38,7 +32,7 @@ export interface ArchiveHandling extends AnswerOptions {
 export interface ArchiveLimitsOptions extends ArchiveLimits, ArchiveHandling {}
 
 /** The limits of one request, checked already; `undefined` where the customer's plan has none. */
-export type ArchiveLimitsOf = (
+export type ArchiveLimitsFor = (
   req: Request,
 ) => ParsedArchiveLimits | undefined | Promise<ParsedArchiveLimits | undefined>;
 
@@ -50,13 +44,16 @@ export interface InspectedArchive extends ArchiveAccepted {
   originalName: string | undefined;
 }
 
-export const archiveHandlingChecks: Checks<{
-  [K in keyof Required<ArchiveHandling>]: ArchiveHandling[K] | undefined;
-}> = {
+/** The checks of `ArchiveHandling`, for where the limits come from elsewhere. */
+export const archiveHandlingChecks = {
+  ...answerChecks,
   others: withDefault(oneOf('pass', 'refuse'), 'pass'),
   removeRefused: withDefault(boolean, true),
   skip: optional(func<(req: Request) => boolean>()),
-  ...answerChecks,
+};
+
+export type CheckedArchiveHandling = {
+  [K in keyof typeof archiveHandlingChecks]: ReturnType<(typeof archiveHandlingChecks)[K]>;
 };
 
 /**
@@ -72,25 +69,26 @@ export const archiveHandlingChecks: Checks<{
  * });
  */
 export function archiveLimits(options: ArchiveLimitsOptions = {}): RequestHandler {
-  const settings = checkOptions('archiveLimits', options, {
-    ...archiveLimitChecks,
-    ...archiveHandlingChecks,
-  });
-  return archiveLimitsHandler(() => settings, settings);
+  const checked = checkOptions('archiveLimits', options, { ...archiveLimitChecks, ...archiveHandlingChecks });
+  return archiveLimitsOf(() => checked, checked);
 }
 
-/** The middleware with limits that are looked up for each request. `handling` is checked already. */
-export function archiveLimitsHandler(limitsOf: ArchiveLimitsOf, handling: ArchiveHandling): RequestHandler {
-  const answers = answerSettings(handling);
-  return function archiveLimits(req, res, next) {
-    if (handling.skip?.(req)) {
+/** The middleware with limits that are looked up for each request. */
+export function archiveLimitsOf(
+  limitsOf: ArchiveLimitsFor,
+  checked: CheckedArchiveHandling,
+  inherited: AnswerOptions = {},
+): RequestHandler {
+  const answers = answerSettings(checked as AnswerOptions, inherited);
+  return function archiveLimits_(req, res, next) {
+    if (checked.skip?.(req)) {
       next();
       return;
     }
-    inspectUploads(req, limitsOf, handling).then(
-      (refusal) => (refusal === undefined ? next() : answer(refusal, answers, req, res, next)),
-      next,
-    );
+    inspectUploads(req, limitsOf, checked).then((refusal) => {
+      if (refusal === undefined) next();
+      else sendRefusal(refusal, answers, systemClock, req, res, next);
+    }, next);
   };
 }
 
@@ -108,10 +106,16 @@ interface Upload {
   buffer?: Uint8Array;
 }
 
+interface Uploads {
+  file?: Upload;
+  files?: Upload[] | Record<string, Upload[]>;
+  body?: unknown;
+}
+
 async function inspectUploads(
   req: Request,
-  limitsOf: ArchiveLimitsOf,
-  { others, removeRefused }: ArchiveHandling,
+  limitsOf: ArchiveLimitsFor,
+  { others, removeRefused }: CheckedArchiveHandling,
 ): Promise<Refusal | undefined> {
   const limits = await limitsOf(req);
   if (limits === undefined) return undefined;
@@ -136,12 +140,8 @@ async function inspectUploads(
 }
 
 function uploadsOf(req: Request): Upload[] {
-  const { file, files, body } = req as {
-    file?: Upload;
-    files?: Upload[] | Record<string, Upload[]>;
-    body?: unknown;
-  };
-  const uploads = [...(file === undefined ? [] : [file]), ...Object.values(files ?? {}).flat()];
+  const { file, files = [], body } = req as unknown as Uploads;
+  const uploads = [...(file === undefined ? [] : [file]), ...Object.values<Upload | Upload[]>(files).flat()];
   if (body instanceof Uint8Array) uploads.push({ buffer: body, mimetype: req.headers['content-type'] ?? '' });
   return uploads;
 }
@@ -180,18 +180,4 @@ function toRefusal(
       ...(received === undefined ? {} : { received }),
     },
   };
-}
-
-function answer(
-  refusal: Refusal,
-  settings: AnswerSettings,
-  req: Request,
-  res: Response,
-  next: (error: unknown) => void,
-): void {
-  try {
-    refuse(req, res, answerRefusal(refusal, settings, req, systemClock.wallNow()));
-  } catch (error) {
-    next(error);
-  }
 }
