@@ -68,7 +68,10 @@ async function toRequest(
 
 function outcomeOf(reply: PoolReply, limits: ParsedArchiveLimits): ArchiveOutcome {
   if ('outcome' in reply) return reply.outcome;
-  if ('fileError' in reply) throw reply.fileError as Error;
+  if ('fileError' in reply) {
+    const { code, message } = reply.fileError;
+    throw Object.assign(new Error(message), { code });
+  }
   if ('timedOut' in reply) {
     const message = 'the archive takes too long to inspect';
     return {

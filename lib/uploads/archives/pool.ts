@@ -18,7 +18,7 @@ const HEAP_MB = 256;
 /** Run as TypeScript, in the tests and benches of this package, a worker needs what runs it so. */
 const source = __filename.endsWith('.ts');
 const workerFile = join(__dirname, source ? 'worker.ts' : 'worker.js');
-const execArgv = source ? ['--import', 'tsx'] : [];
+const execArgv = source ? ['--require', 'tsx/cjs'] : [];
 
 interface Task {
   request: InspectionRequest;

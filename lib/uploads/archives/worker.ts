@@ -11,14 +11,18 @@ export interface InspectionRequest {
 }
 
 /** What a worker answers. An error of the file system is the caller's; any other one is ours. */
-export type InspectionReply = { outcome: ArchiveOutcome } | { fileError: unknown } | { failure: string };
+export type InspectionReply =
+  | { outcome: ArchiveOutcome }
+  | { fileError: { code: string | undefined; message: string } }
+  | { failure: string };
 
 async function inspect({ archive, limits, folder }: InspectionRequest): Promise<InspectionReply> {
   let source: Source;
   try {
     source = 'path' in archive ? fileSource(archive.path) : bufferSource(Buffer.from(archive.bytes.buffer));
-  } catch (fileError) {
-    return { fileError };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return { fileError: { code, message } };
   }
   try {
     return { outcome: await inspectSource(source, { limits, folder, now: () => performance.now() }) };

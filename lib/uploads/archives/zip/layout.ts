@@ -45,9 +45,15 @@ const before = (entries: ZipEntry[], index: number): number => entries[index - 1
 
 const MOST_MARKS = 1000;
 
+/** What a zip begins with that was to be split but came out in one piece (APPNOTE 8.5.4 and 8.5.5). */
+const SPLIT_MARKS = ['PK\x07\x08', 'PK00'] as const;
+
+const isSplitMark = (source: Source): boolean =>
+  SPLIT_MARKS.some((mark) => mark === source.read(0, mark.length).toString('latin1'));
+
 /** A prefix makes a file that is two things at once. `lenient` lets it be, unless it is a zip of its own. */
 function checkPrefix(source: Source, first: number, mode: 'strict' | 'lenient'): void {
-  if (first <= 0) return;
+  if (first <= 0 || (first === SPLIT_MARKS[0].length && isSplitMark(source))) return;
   if (mode === 'strict')
     throw new ArchiveRefused('ARCHIVE_PREFIX', 'there is data before the beginning of the zip');
   let marks = 0;
