@@ -17,7 +17,8 @@ export interface TarEntrySpec {
 
 const BLOCK = 512;
 
-const padded = (data: Buffer): Buffer => Buffer.concat([data, Buffer.alloc((BLOCK - (data.length % BLOCK)) % BLOCK)]);
+const padded = (data: Buffer): Buffer =>
+  Buffer.concat([data, Buffer.alloc((BLOCK - (data.length % BLOCK)) % BLOCK)]);
 
 const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0');
 
@@ -26,7 +27,7 @@ export function tarHeader(entry: TarEntrySpec): Buffer {
   const { name, data = '', type = '0', linkName = '', size = Buffer.from(data as Buffer).length } = entry;
   const block = Buffer.alloc(BLOCK);
   Buffer.from(name).copy(block, 0, 0, 100);
-  block.write('0000644\0000000000\0000000000\0', 100, 'latin1');
+  block.write(['0000644', '0000000', '0000000', ''].join('\x00'), 100, 'latin1');
   if (typeof size === 'number') block.write(`${octal(size, 11)}\0`, 124, 'latin1');
   else size.copy(block, 124, 0, 12);
   block.write('14000000000\0', 136, 'latin1');
@@ -42,7 +43,9 @@ export function tarHeader(entry: TarEntrySpec): Buffer {
 
 /** A tar's entries without its end. */
 export const writeEntries = (entries: TarEntrySpec[]): Buffer =>
-  Buffer.concat(entries.flatMap((entry) => [tarHeader(entry), padded(Buffer.from((entry.data ?? '') as Buffer))]));
+  Buffer.concat(
+    entries.flatMap((entry) => [tarHeader(entry), padded(Buffer.from((entry.data ?? '') as Buffer))]),
+  );
 
 export const tarEnd = Buffer.alloc(2 * BLOCK);
 

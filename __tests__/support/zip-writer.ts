@@ -77,7 +77,8 @@ export function le(...values: [value: number, bytes: 2 | 4 | 8][]): Buffer {
   );
 }
 
-export const extraField = (id: number, data: Buffer): Buffer => Buffer.concat([le([id, 2], [data.length, 2]), data]);
+export const extraField = (id: number, data: Buffer): Buffer =>
+  Buffer.concat([le([id, 2], [data.length, 2]), data]);
 
 /** A data descriptor as streaming programs write it. */
 export const descriptor = ({ crc, compressedSize, size }: ZipFields): Buffer =>
@@ -111,7 +112,10 @@ function centralHeader(fields: ZipFields): Buffer {
 }
 
 /** An honest entry's fields and compressed bytes. */
-export function zipFields({ name, data = '', method = 8, raw }: ZipEntrySpec, offset: number): [ZipFields, Buffer] {
+export function zipFields(
+  { name, data = '', method = 8, raw }: ZipEntrySpec,
+  offset: number,
+): [ZipFields, Buffer] {
   const content = Buffer.from(data as Buffer);
   const packed = raw ?? (method === 8 ? deflateRawSync(content) : content);
   const fields: ZipFields = {
@@ -154,7 +158,8 @@ export function writeZip(entries: ZipEntrySpec[], spec: ZipSpec = {}): Buffer {
     if (entry.unwritten) continue;
     write(localHeader({ ...fields, ...entry.local }));
     write(packed);
-    if (entry.after !== undefined) write(typeof entry.after === 'function' ? entry.after(fields) : entry.after);
+    if (entry.after !== undefined)
+      write(typeof entry.after === 'function' ? entry.after(fields) : entry.after);
   }
   write(spec.gap ?? Buffer.alloc(0));
   const directoryOffset = at - base;
@@ -176,7 +181,11 @@ export function writeZip(entries: ZipEntrySpec[], spec: ZipSpec = {}): Buffer {
   return Buffer.concat([...written, comment, spec.trailing ?? Buffer.alloc(0)]);
 }
 
-function endRecords64(fields: EndFields, at: number, { recordAt = at, disks = 1 }: ZipSpec['zip64'] & object): Buffer {
+function endRecords64(
+  fields: EndFields,
+  at: number,
+  { recordAt = at, disks = 1 }: ZipSpec['zip64'] & object,
+): Buffer {
   return Buffer.concat([
     Buffer.from('PK\x06\x06'),
     le([44, 8], [45, 2], [45, 2], [fields.disk, 4], [fields.directoryDisk, 4], [fields.entriesHere, 8]),
@@ -189,7 +198,12 @@ function endRecords64(fields: EndFields, at: number, { recordAt = at, disks = 1 
 export function endRecord(fields: EndFields): Buffer {
   return Buffer.concat([
     Buffer.from('PK\x05\x06'),
-    le([fields.disk, 2], [fields.directoryDisk, 2], [fields.entriesHere & 0xffff, 2], [fields.entries & 0xffff, 2]),
+    le(
+      [fields.disk, 2],
+      [fields.directoryDisk, 2],
+      [fields.entriesHere & 0xffff, 2],
+      [fields.entries & 0xffff, 2],
+    ),
     le([fields.directorySize, 4], [fields.directoryOffset, 4], [fields.commentLength, 2]),
   ]);
 }
@@ -207,7 +221,12 @@ export function writeOverlapping(files: number, kernelBytes: number): Buffer {
     const [fields] = zipFields({ name: `${index}`, data, raw }, 0);
     const header = localHeader(fields);
     data = Buffer.concat([header, data]);
-    raw = Buffer.concat([Buffer.from([0]), le([header.length, 2], [~header.length & 0xffff, 2]), header, raw]);
+    raw = Buffer.concat([
+      Buffer.from([0]),
+      le([header.length, 2], [~header.length & 0xffff, 2]),
+      header,
+      raw,
+    ]);
   }
   // Only the first is written: it has all others within.
   let offset = 0;

@@ -9,8 +9,11 @@ const MOST_WORKERS = Math.max(1, Math.min(4, availableParallelism() - 1));
 /** A worker that has had nothing to do for so long is let go. */
 const IDLE_MS = 30_000;
 
-/** A worker ends an inspection by itself; one that is this much overdue hangs and is ended from outside. */
-const OVERDUE_MS = 1_000;
+/**
+ * A worker ends an inspection by itself; one that is this much overdue hangs and is ended from outside. Starting one
+ * is in it, on a busy machine.
+ */
+const OVERDUE_MS = 5_000;
 
 /** What the JavaScript heap of a worker may take; bytes of archives are outside of it, a few pieces at a time. */
 const HEAP_MB = 256;

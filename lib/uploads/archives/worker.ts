@@ -17,19 +17,15 @@ export type InspectionReply =
   | { failure: string };
 
 async function inspect({ archive, limits, folder }: InspectionRequest): Promise<InspectionReply> {
-  let source: Source;
+  let source: Source | undefined;
   try {
     source = 'path' in archive ? fileSource(archive.path) : bufferSource(Buffer.from(archive.bytes.buffer));
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return { fileError: { code, message } };
-  }
-  try {
     return { outcome: await inspectSource(source, { limits, folder, now: () => performance.now() }) };
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : 'unknown' };
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    return syscall === undefined ? { failure: message } : { fileError: { code, message } };
   } finally {
-    source.close();
+    source?.close();
   }
 }
 

@@ -104,7 +104,7 @@ function readLocal(
   if (dataEnd > end.directoryStart) throw outside();
   const values = checkLocal(source.read(headerAt, headerBytes), entry, mode);
   const entryEnd = values.streamed
-    ? dataEnd + descriptorBytes(source, entry, dataEnd, values.known)
+    ? dataEnd + descriptorBytes(source, entry, dataEnd, values.known && mode === 'lenient')
     : dataEnd;
   if (entryEnd > end.directoryStart) throw outside();
   return { dataAt, entryEnd };
@@ -147,9 +147,9 @@ function checkLocal(
 
 /**
  * How long the data descriptor is: it may have a signature, and sizes of 32 or 64 bits. Where the local header has the
- * values already, some programs leave it out.
+ * values already, some programs leave it out (`optional`).
  */
-function descriptorBytes(source: Source, entry: ZipEntry, at: number, known: boolean): number {
+function descriptorBytes(source: Source, entry: ZipEntry, at: number, optional: boolean): number {
   const bytes = source.read(at, Math.min(24, source.size - at));
   for (const signature of [4, 0]) {
     if (signature === 4 && (bytes.length < 4 || bytes.readUInt32LE(0) !== DESCRIPTOR)) continue;
@@ -157,7 +157,7 @@ function descriptorBytes(source: Source, entry: ZipEntry, at: number, known: boo
       if (matches(bytes.subarray(signature), entry, wide)) return signature + (wide ? 20 : 12);
     }
   }
-  if (known) return 0;
+  if (optional) return 0;
   throw new ArchiveRefused(
     'ARCHIVE_HEADER_MISMATCH',
     'an entry is followed by other sizes or another checksum than the directory has',
