@@ -18,7 +18,7 @@ import { writeZip } from '../__tests__/support/zip-writer.js';
 const MIB = 1024 * 1024;
 const ROUNDS = 3;
 const LIMITS: ArchiveLimits = {
-  maxEntries: 1_000_000,
+  maxEntries: 500_000,
   maxUncompressed: '100gb',
   maxRatio: 1e6,
   maxInspect: '5m',

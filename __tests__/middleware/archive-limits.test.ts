@@ -263,6 +263,7 @@ test('wrong options are told when the middleware is made', () => {
   expect(() => archiveLimits({ maxEntrys: 1 } as ArchiveLimitsOptions)).toThrow(/did you mean 'maxEntries'/);
   for (const wrong of [
     { maxRatio: 1 },
+    { maxEntries: 500_001 },
     { maxDepth: -1 },
     { maxSize: 0 },
     { mode: 'loose' },

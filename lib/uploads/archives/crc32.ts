@@ -8,7 +8,8 @@ const table = new Uint32Array(256).map((_, index) => {
   return value;
 });
 
-const tableCrc32: Crc32 = (bytes, before = 0) => {
+/** In JavaScript, for a Node that has none of its own. */
+export const tableCrc32: Crc32 = (bytes, before = 0) => {
   let value = ~before;
   for (const byte of bytes) value = (table[(value ^ byte) & 255] as number) ^ (value >>> 8);
   return ~value >>> 0;

@@ -74,7 +74,6 @@ async function inflatePieces(range: Deflated, take: (piece: Buffer) => void): Pr
 /**
  * The content of a gzip file, all its members one after another. Zeros may follow, nothing else.
  *
- * @param taken Is told how many compressed bytes went in so far.
  * @throws {ArchiveRefused} `ARCHIVE_CORRUPT`, `ARCHIVE_TRUNCATED` or `ARCHIVE_TRAILING_DATA`.
  */
 export async function* gunzip(source: Source): AsyncGenerator<Buffer> {

@@ -11,7 +11,7 @@ export interface ArchiveLimits {
   formats?: (ArchiveFormat | 'tgz')[];
   /** Bytes of the archive itself, at least 1. @default '1gb' */
   maxSize?: Size;
-  /** Entries, folders included. @default 10_000 */
+  /** Entries, folders included, up to 500,000. @default 10_000 */
   maxEntries?: number;
   /** Bytes that come out of all decoding, nested archives included. @default '10gb' */
   maxUncompressed?: Size;
@@ -53,6 +53,9 @@ const GIB = 1024 ** 3;
 /** An hour: nothing of an inspection that is older than a day can be in use, so leftovers are told by their age. */
 const LONGEST_INSPECTION_MS = 3_600_000;
 
+/** As many as fit into a worker's memory, which holds their names and places. */
+const MOST_ENTRIES = 500_000;
+
 const inspectionTime = (value: unknown, option: string): number =>
   count({ min: 1, max: LONGEST_INSPECTION_MS })(duration({ min: 1 })(value, option), option);
 
@@ -68,7 +71,7 @@ const format = (value: unknown, option: string): ArchiveFormat => {
 export const archiveLimitChecks: Checks<ParsedArchiveLimits> = {
   formats: withDefault(listOf(format), ['zip', 'tar', 'tar.gz']),
   maxSize: withDefault(atLeastOneByte, GIB),
-  maxEntries: withDefault(count(), 10_000),
+  maxEntries: withDefault(count({ max: MOST_ENTRIES }), 10_000),
   maxUncompressed: withDefault(size, 10 * GIB),
   maxEntrySize: optional(size),
   maxRatio: withDefault(numberAbove(1), 100),
