@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkOptions } from '../../lib/options.js';
@@ -14,13 +14,19 @@ export const fixture = (name: string): Buffer => readFileSync(join(fixtures, nam
 export const fixtureNames = (): string[] =>
   readdirSync(fixtures).filter((name) => !name.startsWith('.') && !/\.(sh|py|java)$/.test(name));
 
-/** Inspects in this thread: the readers alone, without worker and files. */
-export function inspect(bytes: Buffer, limits: ArchiveLimits = {}): Promise<ArchiveOutcome> {
-  return inspectSource(bufferSource(bytes), {
-    limits: checkOptions('inspect', limits, archiveLimitChecks),
-    folder: join(tmpdir(), `express-job-limits-test-${process.pid}`),
-    now: () => performance.now(),
-  });
+const folder = join(tmpdir(), `express-job-limits-test-${process.pid}`);
+
+/** Inspects in this thread: the readers alone, without worker. */
+export async function inspect(bytes: Buffer, limits: ArchiveLimits = {}): Promise<ArchiveOutcome> {
+  try {
+    return await inspectSource(bufferSource(bytes), {
+      limits: checkOptions('inspect', limits, archiveLimitChecks),
+      folder,
+      now: () => performance.now(),
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** The code of a refusal, or `ok`. */
