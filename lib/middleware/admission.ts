@@ -6,7 +6,7 @@ import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings }
 import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
 import { watchOutcome } from '../http/outcome.js';
 import { showLimits } from '../http/rate-limit-headers.js';
-import { setJob, setLimits, stateOfRequest } from '../http/request-state.js';
+import { setJob, setLimits, stateOfRequest, type OutcomeListener } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { AdmittedJob } from '../jobs/admitted-job.js';
 import { randomId } from '../jobs/job-id.js';
@@ -123,9 +123,10 @@ async function admit(
   const terms = wanted instanceof Promise ? await wanted : wanted;
   const earlier = jobOf(req, context, customer, admission.hold);
   if (earlier?.replayed) return true;
-  const id = earlier?.ref.id ?? (await jobIdOf(req, admission.options));
+  const { jobId } = admission.options;
+  const id = earlier?.ref.id ?? (jobId === undefined ? randomId() : await chosenId(req, jobId));
   // A random id is told apart by itself; a client may send the same id twice.
-  const run = earlier?.run ?? (admission.options.jobId === undefined ? id : randomId());
+  const run = earlier?.run ?? (jobId === undefined ? id : randomId());
   const ref = { customer, id };
   let decision: Decision;
   try {
@@ -147,7 +148,7 @@ async function admit(
   stateOfRequest(req).jobs.push(job);
   setJob(req, context.properties.job, job);
   if (job.existing) return replay(admission, job, req, res, next);
-  follow(admission, job, req, res);
+  watchOutcome(req, res, new Follower(admission, job));
   return true;
 }
 
@@ -160,7 +161,7 @@ function refuseRequest(
   next: NextFunction,
 ): false {
   for (const job of stateOfRequest(req).jobs) {
-    if (job.phase === 'open') context.openJobs.settle('refund', () => job.refund());
+    if (job.phase === 'open') context.openJobs.settle(job, 'refund');
   }
   sendRefusal(refusal, answers, context.clock, req, res, next);
   return false;
@@ -177,8 +178,7 @@ const jobOf = (
     (job) => job.store === store && job.ref.customer === customer && job.hold === hold,
   );
 
-async function jobIdOf(req: Request, { jobId }: CheckedAdmission): Promise<string> {
-  if (jobId === undefined) return randomId();
+async function chosenId(req: Request, jobId: NonNullable<CheckedAdmission['jobId']>): Promise<string> {
   let id: unknown;
   try {
     id = await jobId(req);
@@ -225,30 +225,34 @@ function replay(
 }
 
 /** Sees to it that the job is committed, refunded or finished by how the app answers. */
-function follow({ context, options }: Admission, job: AdmittedJob, req: Request, res: Response): void {
-  const { openJobs, clock } = context;
-  openJobs.add(job);
-  let stopWaiting: (() => void) | undefined;
-  const settle = (): void => {
-    stopWaiting?.();
-    openJobs.delete(job);
+class Follower implements OutcomeListener {
+  #stopWaiting: (() => void) | undefined;
+
+  constructor(
+    readonly admission: Admission,
+    readonly job: AdmittedJob,
+  ) {
+    admission.context.openJobs.add(job);
+  }
+
+  answered(res: Response): void {
+    const { job } = this;
+    const { context, options } = this.admission;
+    this.#stopWaiting?.();
+    context.openJobs.delete(job);
     if (job.phase === 'refunded' || job.phase === 'finished') return;
-    if (job.phase === 'open' && !options.requestWasSuccessful(req, res)) {
-      openJobs.settle('refund', () => job.refund());
-    } else if (job.hold === 'request') {
-      openJobs.settle('finish', () => job.finish());
-    } else if (job.phase === 'open') {
-      openJobs.settle('commit', () => job.commit());
-    }
-  };
-  watchOutcome(req, res, {
-    answered: settle,
-    abandoned() {
-      // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
-      if (job.hold === 'job') openJobs.delete(job);
-      else stopWaiting = once(clock, ABANDONED_MS, settle);
-    },
-  });
+    if (job.phase === 'open' && !options.requestWasSuccessful(res.req, res))
+      context.openJobs.settle(job, 'refund');
+    else if (job.hold === 'request') context.openJobs.settle(job, 'finish');
+    else if (job.phase === 'open') context.openJobs.settle(job, 'commit');
+  }
+
+  abandoned(res: Response): void {
+    const { openJobs, clock } = this.admission.context;
+    // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
+    if (this.job.hold === 'job') openJobs.delete(this.job);
+    else this.#stopWaiting = once(clock, ABANDONED_MS, () => this.answered(res));
+  }
 }
 
 function once(clock: Context['clock'], afterMs: number, run: () => void): () => void {
