@@ -39,14 +39,19 @@ export function retrying(fetch: Fetch, options: RetryingOptions = {}): RetryingF
 
   return async function retryingFetch(input, init = {}) {
     const call = prepareCall(fetch, input, init, settings);
-    if (spacing) await pauseUntil(() => spacing.freeAt(), settings, call.signal);
+    if (spacing) {
+      const jitterMs = random() * jitter;
+      const freeAt = (): number => spacing.freeAt(jitterMs);
+      // Asked again after each pause, for another call may have come first in the meantime.
+      do await pauseUntil(freeAt, settings, call.signal);
+      while (freeAt() > clock.now());
+    }
     const deadline = clock.now() + maxElapsed;
 
-    for (let retry = 0; ;) {
+    for (let retry = 0, untold = 0; ;) {
       spacing?.start(clock.now());
       const { verdict, response, error } = await attempt(call, settings);
-      if (response)
-        spacing?.note(readRateLimit(response.headers), clock.now(), maxElapsed, random() * jitter);
+      if (response) spacing?.note(readRateLimit(response.headers), clock.now(), maxElapsed);
       if (verdict === 'done') {
         budget.giveBack();
         return response;
@@ -58,8 +63,11 @@ export function retrying(fetch: Fetch, options: RetryingOptions = {}): RetryingF
         if (response) return response;
         throw error;
       };
-      const toldMs = refused?.waitMs ?? Math.min(SHORTEST_WAIT_MS * 2 ** retry, LONGEST_UNTOLD_WAIT_MS);
-      const earliest = clock.now() + Math.max(toldMs, SHORTEST_WAIT_MS);
+      // Waits grow only while the server is silent: one that tells the time is alive.
+      untold = refused?.waitMs === undefined ? untold + 1 : 0;
+      const waitMs =
+        refused?.waitMs ?? Math.min(SHORTEST_WAIT_MS * 2 ** (untold - 1), LONGEST_UNTOLD_WAIT_MS);
+      const earliest = clock.now() + Math.max(waitMs, SHORTEST_WAIT_MS);
       const maySend = call.resendable && (refused ? !refused.final : call.repeatable);
       if (!maySend || retry >= maxRetries || earliest > deadline) return giveUp();
 

@@ -11,9 +11,10 @@ export class Spacing {
   #knownUntil = -Infinity;
   #exhaustedUntil = -Infinity;
 
-  /** When the next call may start, on the monotonic clock. */
-  freeAt(): number {
-    return Math.max(this.#exhaustedUntil, Math.min(this.#startedAt + this.#intervalMs, this.#knownUntil));
+  /** When a call may start, on the monotonic clock. Its own jitter keeps those that wait for a reset from coming as one. */
+  freeAt(jitterMs: number): number {
+    const evenly = Math.min(this.#startedAt + this.#intervalMs, this.#knownUntil);
+    return Math.max(this.#exhaustedUntil + jitterMs, evenly);
   }
 
   start(now: number): void {
@@ -21,13 +22,13 @@ export class Spacing {
   }
 
   /** Takes note of an answer. Limits that reset later than in `longestMs` are none to spread calls over. */
-  note(limits: Left[], now: number, longestMs: number, jitterMs: number): void {
+  note(limits: Left[], now: number, longestMs: number): void {
     this.#intervalMs = 0;
     for (const { r, t = r === 0 ? UNTOLD_S : 0 } of limits) {
       const resetMs = t * 1000;
       if (resetMs > longestMs) continue;
       if (r === 0) {
-        this.#exhaustedUntil = Math.max(this.#exhaustedUntil, now + resetMs + jitterMs);
+        this.#exhaustedUntil = Math.max(this.#exhaustedUntil, now + resetMs);
       } else if (resetMs / r > this.#intervalMs) {
         this.#intervalMs = resetMs / r;
         this.#knownUntil = now + resetMs;
