@@ -28,13 +28,14 @@ export class TokenBucket {
    * Takes a token, if there is one.
    *
    * @param now Milliseconds on a monotonic clock, the same one at every call.
-   * @returns 0 when it was taken, else the milliseconds until the next one; `Infinity` when time brings none.
+   * @returns 0 when it was taken, else the whole milliseconds until the next one; `Infinity` when time brings none.
    */
   take(now: number): number {
     const grown = this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs;
     this.#tokens = Math.min(this.#capacity, grown);
     this.#filledAt = now;
-    if (this.#tokens < 1) return (1 - this.#tokens) / this.#perMs;
+    // Whole milliseconds: a wait of next to nothing might not move the clock.
+    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#perMs);
     this.#tokens--;
     return 0;
   }
