@@ -17,7 +17,7 @@ export class LimitError extends Error {
     super(`Refused${limit ? ` by ${limit}` : ''} with status ${response.status}, ${code}${when}`);
     this.code = code;
     this.limit = limit;
-    this.retryAt = waitMs === undefined ? undefined : new Date(wallNow + waitMs);
+    this.retryAt = waitMs === undefined ? undefined : new Date(Math.ceil(wallNow + waitMs));
     this.response = response;
   }
 }
