@@ -50,20 +50,19 @@ function toldWait(headers: Headers, info: Fields, wallNow: number): number | und
   const date = (value: unknown): number => Date.parse(String(value));
   // Against the server's own clock where it tells it: this machine's may be wrong by more than the wait.
   const serverNow = date(headers.get('Date')) || wallNow;
-  const retryAfter = headers.get('Retry-After') ?? 'untold';
-  const seconds = Number(retryAfter);
-  const future = (all: number[]): number[] => all.filter((waitMs) => waitMs >= 0);
-  let told = future([
-    Number.isNaN(seconds) ? date(retryAfter) - serverNow : seconds * 1000,
-    typeof info.retryIn === 'number' ? info.retryIn * 1000 : NaN,
+  const after =
+    headers.get('Retry-After') ??
+    headers.get('RateLimit-Reset') ??
+    headers.get('X-RateLimit-Reset') ??
+    'untold';
+  const seconds = Number(after);
+  const told = [
+    // Seconds from now; the oldest of these headers has them since 1970 as well.
+    Number.isNaN(seconds) ? date(after) - serverNow : seconds * 1000 - (seconds > 1e9 ? serverNow : 0),
+    Number(info.retryIn ?? NaN) * 1000,
     date(info.resetsAt) - serverNow,
     ...readRateLimit(headers).map(({ r, t = NaN }) => (r === 0 ? t * 1000 : NaN)),
-  ]);
-  if (told.length === 0) {
-    // Older headers, where nothing better is there: seconds from now, or since 1970 where that makes sense.
-    const reset = Number(headers.get('RateLimit-Reset') ?? headers.get('X-RateLimit-Reset') ?? NaN);
-    told = future([reset * 1000 - (reset > 1e9 ? serverNow : 0)]);
-  }
+  ].filter((waitMs) => waitMs >= 0);
   return told.length === 0 ? undefined : Math.min(Math.max(...told), LONGEST_WAIT_MS);
 }
 
