@@ -3,7 +3,7 @@ import type { Refused } from './answer.js';
 /** The server refused the call for now, and `retrying` gave up: the wait is too long, or the retries are used up. */
 export class LimitError extends Error {
   override readonly name = 'LimitError';
-  /** The server's code, for example `RATE_LIMIT_REACHED`; `HTTP_429` and the like where it gave none. */
+  /** The server's code, for example `RATE_LIMIT_REACHED`; `HTTP_429` or `HTTP_503` where it gave none. */
   readonly code: string;
   /** The name of the limit that refused, where the server told it: `creation-rate`, `concurrency`, … */
   readonly limit: string | undefined;
