@@ -7,6 +7,9 @@ let server: ScriptedServer;
 beforeAll(async () => void (server = await scriptedServer()));
 afterAll(() => server.close());
 
+// A few thousand requests take their time on a busy machine.
+jest.setTimeout(60_000);
+
 const NOW = Date.UTC(2026, 5, 1);
 
 /** What one step says about time, in one of the ways that servers have, and how long a client must then wait. */

@@ -270,6 +270,18 @@ describe('bodies', () => {
     expect(error.retryAt!.getTime()).toBe(time.clock.wallNow() + 41_000);
   });
 
+  test('a stream that can only be read by its reader is sent once, too', async () => {
+    const body = { getReader: () => undefined } as unknown as RequestInit['body'];
+    let sent = 0;
+    const refusing = async (): Promise<Response> => {
+      sent++;
+      return new Response(null, { status: 429 });
+    };
+    const api = retrying(refusing, { clock: time.clock, sleep: time.sleep });
+    await failure(api(server.url, { method: 'POST', body }));
+    expect(sent).toBe(1);
+  });
+
   test('a function makes a new stream for each try', async () => {
     server.play(refusal(1), 'break', ok);
     await client({ idempotency: true })(server.url, {
@@ -386,19 +398,28 @@ describe('giving up', () => {
     expect(retryAt!.getTime()).toBeGreaterThan(time.clock.wallNow());
   });
 
-  test('a refusal with an endless body is read from its start only', async () => {
-    const endless: Step = (res) => {
-      res.writeHead(429, { 'Retry-After': '600' });
+  const endless =
+    (onClose: () => void): Step =>
+    (res) => {
+      res.writeHead(429, { 'Retry-After': '41' });
       const more = (): void => {
         while (!res.destroyed && res.write('x'.repeat(16_384)));
       };
-      res.on('drain', more);
+      res.on('drain', more).on('close', onClose);
       more();
     };
-    server.play(endless);
-    const error = await failure(client()(server.url, post));
+
+  test('a refusal with an endless body is read from its start only', async () => {
+    server.play(endless(() => undefined));
+    const error = await failure(client({ maxRetries: 0 })(server.url, post));
     expect(error.code).toBe('HTTP_429');
     await error.response.body!.cancel();
+  });
+
+  test('its connection is freed by the retry', async () => {
+    const closed = new Promise<void>((resolve) => server.play(endless(resolve), ok));
+    expect((await client()(server.url, post)).status).toBe(201);
+    await closed;
   });
 });
 
@@ -426,9 +447,37 @@ describe('abort', () => {
   test('an abort in flight is no network error, with both signals there', async () => {
     const controller = new AbortController();
     server.play(() => controller.abort(new Error('enough')));
-    const api = client({ signal: new AbortController().signal });
+    const events: RetryEvent[] = [];
+    const api = client({ signal: new AbortController().signal, onRetry: (event) => events.push(event) });
     await expect(api(server.url, { signal: controller.signal })).rejects.toThrow('enough');
     expect(time.slept).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  test('no timer is left of an aborted wait, to keep the process alive', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const controller = new AbortController();
+    let waiting = 0;
+    const onRetry = (): void =>
+      void setImmediate(() => {
+        waiting = timers();
+        controller.abort(new Error('enough'));
+      });
+    server.play(refusal(600));
+    const api = retrying(fetch, { maxElapsed: Infinity, onRetry });
+    await expect(api(server.url, { signal: controller.signal })).rejects.toThrow('enough');
+    expect(timers()).toBe(waiting - 1);
+  });
+
+  test('an abort while the refusal is read ends the call', async () => {
+    const controller = new AbortController();
+    server.play((res) => void res.writeHead(413).write('{'));
+    const aborting = retrying(async (input, init) => {
+      const response = await fetch(input, init);
+      setImmediate(() => controller.abort(new Error('enough')));
+      return response;
+    });
+    await expect(aborting(server.url, { ...post, signal: controller.signal })).rejects.toThrow('enough');
   });
 
   test('an aborted signal sends nothing', async () => {

@@ -62,6 +62,7 @@ test('who waits as long as told gets a token', () => {
         for (const step of steps) {
           now += step;
           const waitMs = bucket.take(now);
+          expect(Number.isInteger(waitMs)).toBe(true);
           if (waitMs === 0) continue;
           now += waitMs;
           expect(bucket.take(now)).toBeLessThanOrEqual(1);

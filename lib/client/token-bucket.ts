@@ -40,8 +40,8 @@ export class TokenBucket {
     return 0;
   }
 
-  /** Brings a token back, up to the capacity. */
+  /** Brings a token back; what is above the capacity is lost. */
   giveBack(): void {
-    this.#tokens = Math.min(this.#capacity, this.#tokens + 1);
+    this.#tokens++;
   }
 }
