@@ -540,6 +540,13 @@ test('onRetry is told of each wait, and its error ends the call', async () => {
   expect(server.seen).toHaveLength(1);
 });
 
+test('an option without a value has its default', async () => {
+  server.play(refusal(1), ok);
+  const none = { maxElapsed: undefined, maxRetries: undefined, random: undefined, onRetry: undefined };
+  await client(none as object)(server.url, post);
+  expect(time.slept[0]).toBeGreaterThanOrEqual(1000);
+});
+
 test.each<[object, string, string]>([
   [
     { maxElapsd: 5 },

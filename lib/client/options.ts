@@ -80,16 +80,18 @@ export function settingsOf({ budget, signal, onRetry, ...given }: RetryingOption
     sleep: systemSleep,
     random: Math.random,
   };
+  const settings: Record<string, unknown> = { ...defaults };
   for (const [name, value] of Object.entries(given)) {
     const option = `retrying.${name}`;
     const fallback: unknown = defaults[name as keyof typeof defaults];
     if (fallback === undefined) throw optionError(option, 'no such option', value, 'CONFIG_UNKNOWN_OPTION');
+    if (value === undefined) continue;
     if (typeof fallback === 'number') checkNumber(option, value);
     else if (typeof value !== typeof fallback) throw optionError(option, `a ${typeof fallback}`, value);
+    settings[name] = value;
   }
   return {
-    ...defaults,
-    ...given,
+    ...(settings as typeof defaults),
     budget: budget instanceof TokenBucket ? budget : new TokenBucket(budget),
     signal,
     onRetry,
