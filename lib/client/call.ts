@@ -39,12 +39,12 @@ export function prepareCall(
     resendable: !isStream(body),
     makeBody: () => (typeof body === 'function' ? body() : body),
     send(made) {
-      const more = {
-        ...(made === undefined ? {} : { body: made }),
-        ...(isStream(made) ? { duplex: 'half' } : {}),
-      };
       // A Request can be sent once, its clones too: the original stays unsent.
-      return fetch(request ? request.clone() : input, { ...init, ...more } as RequestInit);
+      return fetch(request ? request.clone() : input, {
+        ...init,
+        body: made,
+        ...(isStream(made) ? { duplex: 'half' } : {}),
+      } as RequestInit);
     },
     malformed() {
       try {
