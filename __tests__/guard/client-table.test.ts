@@ -125,7 +125,7 @@ describe('the client table', () => {
         for (let number = 0; number < 8; number += 1) table.claim(keyOf(number), 0);
         const lists: number[][] = [[0, 1, 2, 3, 4, 5, 6, 7], [], [], []];
         for (const [index, where] of moves) {
-          table.place(index, where as Standing);
+          table.place(index, where);
           lists.forEach((list, at) => (lists[at] = list.filter((entry) => entry !== index)));
           lists[where]!.push(index);
           expect(table.standingOf(index)).toBe(where);

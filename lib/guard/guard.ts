@@ -20,11 +20,12 @@ export type GuardDecision =
   | { allowed: true }
   | {
       allowed: false;
-      /** All that refused; the first is the one that decides the wait. */
+      /** All that refuse, that with the longest wait first. */
       violated: [Trigger, ...Trigger[]];
       readings: Readings;
       /**
-       * Milliseconds until a retry alone would pass. 1,000 for open connections, which end when the client ends them.
+       * Milliseconds until a retry alone would pass, even on a new connection. At least 1,000 for open connections, which
+       * end when the client ends them.
        */
       retryAfterMs: number;
     };
@@ -317,36 +318,35 @@ export class Guard {
     if (this.#isBanned(index, now)) this.#touch(index);
     else if (this.#open[index] === 0) this.#table.place(index, standing.refused);
     const waits = this.#waits(index, now).sort((a, b) => b.waitMs - a.waitMs);
-    const [first, ...others] = waits.map(({ trigger }) => trigger) as [Trigger, ...Trigger[]];
+    const violated = waits.filter((wait) => wait.violated).map(({ trigger }) => trigger);
     return {
       allowed: false,
-      violated: [first, ...others],
+      violated: violated as [Trigger, ...Trigger[]],
       readings: this.#readings(index, now),
       retryAfterMs: waits[0]!.waitMs,
     };
   }
 
-  /** What refuses the client now, and for how long each. */
-  #waits(index: number, now: number): { trigger: Trigger; waitMs: number }[] {
+  /** How long each limit wants a retry to wait, those included that only the retry itself would exceed. */
+  #waits(index: number, now: number): { trigger: Trigger; violated: boolean; waitMs: number }[] {
     const { openConnections, newConnections, errors, requests } = this.limits;
-    const waits: { trigger: Trigger; waitMs: number }[] = [];
-    const rate = (
-      trigger: Trigger,
-      limit: RateLimit | undefined,
-      counters: RateCounters | undefined,
-      own: 0 | 1,
-    ) => {
-      if (limit === undefined || counters!.read(index, now) <= limit.limit) return;
-      waits.push({ trigger, waitMs: counters!.waitUntilWithin(limit.limit, own, index, now) });
+    const waits: { trigger: Trigger; violated: boolean; waitMs: number }[] = [];
+    const add = (trigger: Trigger, violated: boolean, waitMs: number): void => {
+      if (waitMs > 0) waits.push({ trigger, violated, waitMs });
     };
-    if (this.#isBanned(index, now)) waits.push({ trigger: 'ban', waitMs: this.#bannedUntil![index]! - now });
+    const addRate = (trigger: Trigger, rate: RateLimit, counters: RateCounters, retryCounts: 0 | 1): void =>
+      add(
+        trigger,
+        counters.read(index, now) > rate.limit,
+        counters.waitUntilWithin(rate.limit, retryCounts, index, now),
+      );
+    if (this.#isBanned(index, now)) add('ban', true, this.#bannedUntil![index]! - now);
     // The retry is a request itself, and may come on a new connection.
-    rate('requests', requests, this.#requests, 1);
-    rate('errors', errors, this.#errors, 0);
-    rate('new-connections', newConnections, this.#opened, 1);
-    if (openConnections !== undefined && this.#open[index]! > openConnections.limit) {
-      waits.push({ trigger: 'open-connections', waitMs: RETRY_OPEN_MS });
-    }
+    if (requests) addRate('requests', requests, this.#requests!, 1);
+    if (errors) addRate('errors', errors, this.#errors!, 0);
+    if (newConnections) addRate('new-connections', newConnections, this.#opened!, 1);
+    if (openConnections && this.#open[index]! > openConnections.limit)
+      add('open-connections', true, RETRY_OPEN_MS);
     return waits;
   }
 }

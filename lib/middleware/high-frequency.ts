@@ -262,8 +262,8 @@ function tellLateness(server: Server, warn: Warn): void {
     if (error || count <= 1) return;
     warn(
       'GUARD_ATTACHED_LATE',
-      `${count - 1} connections were open before the guard saw its first request, and are not counted until they send ` +
-        `one: call attach(server) before listen`,
+      `connections that were open before the guard saw its first request, and that are not counted until they send ` +
+        `one: ${count - 1}. Call attach(server) before listen`,
     );
   });
 }
