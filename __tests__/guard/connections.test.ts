@@ -18,7 +18,7 @@ interface Setup {
   /** The codes of what the guard warned of. */
   warnings: string[];
   /** What is counted of 127.0.0.1 now. */
-  counted(): Readings;
+  counted: () => Readings;
 }
 
 const servers: Server[] = [];
