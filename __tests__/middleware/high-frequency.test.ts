@@ -4,14 +4,15 @@ import { Readable } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import express, { type Express, type Request, type Response } from 'express';
-import express4 from 'express4';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import supertest from 'supertest';
 import { Agent, fetch, request } from 'undici';
 import { ManualClock } from '../../lib/clock.js';
 import { ConfigError } from '../../lib/errors.js';
 import { highFrequency, type HighFrequency } from '../../lib/middleware/high-frequency.js';
+import type { GuardRow } from '../../lib/guard/guard.js';
 import type { HighFrequencyOptions } from '../../lib/middleware/high-frequency-options.js';
+import { expressVersions } from '../support/apps.js';
 import { closed, listening, rawClient, serverOf, until } from '../support/sockets.js';
 
 const BODY = {
@@ -81,10 +82,7 @@ async function statuses(app: App, times: number, path = '/', headers = {}): Prom
   return all;
 }
 
-describe.each<[string, Make]>([
-  ['Express 5', express],
-  ['Express 4', express4 as unknown as Make],
-])('on %s', (_name, make) => {
+describe.each(expressVersions)('on %s', (_name, make) => {
   test('exactly the limit passes, then the answer is the one clients know', async () => {
     const app = await appWith(requests(3), undefined, make);
     expect(await statuses(app, 3)).toEqual([200, 200, 200]);
@@ -266,7 +264,13 @@ describe('a refusal', () => {
       'requests',
     ]);
     expect((await next.get()).status).toBe(429);
-    expect(errors).toMatchObject([{ code: 'HIGH_FREQUENCY', status: 429, headers: { 'Retry-After': expect.stringMatching(/^\d+$/) as unknown } }]);
+    expect(errors).toMatchObject([
+      {
+        code: 'HIGH_FREQUENCY',
+        status: 429,
+        headers: { 'Retry-After': expect.stringMatching(/^\d+$/) as unknown },
+      },
+    ]);
   });
 
   test('is told, with what was read', async () => {
@@ -369,15 +373,23 @@ describe('behind a trusted proxy', () => {
     expect((await app.get('/', { 'X-Forwarded-For': '203.0.113.10' })).status).toBe(200);
     app.held.forEach((res) => res.send('done'));
     await Promise.all(slow);
-    await until(() => app.guard.guard.table()[0]!.readings['open-connections'] === 0);
+    const row = (): GuardRow => app.guard.guard.table().find(({ client }) => client === '203.0.113.9')!;
+    await until(() => row().readings['open-connections'] === 0);
     expect(await statuses(app, 3, '/', from)).toEqual([200, 200, 429]);
   });
 
-  test("the proxy's own connections count for no client, its health checks as its own requests", async () => {
+  test("the proxy's own connections count for nobody, its health checks as its own requests", async () => {
     const app = await slowApp();
+    expect((await app.get('/', from)).status).toBe(200);
     const idle = await Promise.all([1, 2, 3, 4, 5, 6].map(() => rawClient(app.port)));
     expect(await statuses(app, 3)).toEqual([200, 200, 200]);
     expect((await app.get('/', from)).status).toBe(200);
+    const own = app.guard.guard.table().filter((row) => row.client === '127.0.0.1');
+    expect(own).toMatchObject([
+      { proxied: true, readings: { 'new-connections': 3 } },
+      // The one that was open before the first request told who is trusted.
+      { proxied: false, readings: { 'new-connections': 1 } },
+    ]);
     idle.forEach(({ socket }) => socket.destroy());
   });
 

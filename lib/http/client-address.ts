@@ -24,8 +24,11 @@ export interface ClientResolver {
    * @throws {RequestError} `CLIENT_FAILED` or `CLIENT_INVALID`, when `client(req)` throws or doesn't give a string.
    */
   of: (req: Request) => Client;
-  /** The client at the other end of a socket. */
-  at: (address: string | undefined) => Client;
+  /**
+   * The client at the other end of a socket; `undefined` if a trusted proxy is there, by the setting that the latest
+   * request had. Its connections are nobody's.
+   */
+  at: (address: string | undefined) => Client | undefined;
 }
 
 type Trust = (address: string | undefined, hop: number) => boolean;
@@ -41,10 +44,11 @@ export function clientResolver(settings: ClientSettings): ClientResolver {
   const forwarded = remembering(REMEMBERED, (address) => clientAt(address, settings, true));
   const named = remembering(REMEMBERED, clientNamed);
   let unchecked = CHECKED_REQUESTS;
+  let trust: Trust | undefined;
 
   function byAddress(req: Request): Client {
     const address = req.socket.remoteAddress;
-    const trust = req.app?.get('trust proxy fn') as Trust | undefined;
+    trust = req.app?.get('trust proxy fn') as Trust | undefined;
     const viaProxy = trust !== undefined && trust(address, 0);
     if (unchecked > 0 && nameFor === undefined) {
       unchecked -= 1;
@@ -73,7 +77,7 @@ export function clientResolver(settings: ClientSettings): ClientResolver {
       const name = askName(nameFor, req);
       return name === undefined ? known(client, req) : named(name);
     },
-    at: (address) => direct(address ?? ''),
+    at: (address) => (trust?.(address, 0) ? undefined : direct(address ?? '')),
   };
 }
 

@@ -182,23 +182,27 @@ const brokeOff = (req: Request): boolean => req.destroyed && !req.complete;
 
 function connectionListener(
   guard: Guard,
-  clientOf: (address: string | undefined) => Client,
+  clientOf: (address: string | undefined) => Client | undefined,
   { clock }: HighFrequencySettings,
 ): ConnectionListener {
   const nothing = (): void => {};
+  const counted = (address: string | undefined): Client | undefined => {
+    const client = clientOf(address);
+    return client?.allowed ? undefined : client;
+  };
   return {
     opened(address) {
-      const client = clientOf(address);
-      if (client.allowed || !guard.connectionOpened(client, clock.now())) return nothing;
+      const client = counted(address);
+      if (client === undefined || !guard.connectionOpened(client, clock.now())) return nothing;
       return () => guard.connectionClosed(client, clock.now());
     },
     malformed(address) {
-      const client = clientOf(address);
-      if (!client.allowed) guard.requestMalformed(client, clock.now());
+      const client = counted(address);
+      if (client) guard.requestMalformed(client, clock.now());
     },
     undecided(address) {
-      const client = clientOf(address);
-      if (!client.allowed) guard.requestUndecided(client, clock.now());
+      const client = counted(address);
+      if (client) guard.requestUndecided(client, clock.now());
     },
   };
 }
