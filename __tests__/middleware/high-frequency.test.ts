@@ -71,7 +71,7 @@ async function appWith(
       const res = await fetch(url + path, { headers });
       const text = await res.text();
       const isJson = res.headers.get('content-type')?.includes('json') ?? false;
-      return { status: res.status, headers: res.headers as never, body: isJson ? JSON.parse(text) : text };
+      return { status: res.status, headers: res.headers, body: isJson ? JSON.parse(text) : text };
     },
   };
 }
