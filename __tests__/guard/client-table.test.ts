@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import type { ClientKey } from '../../lib/guard/client-key.js';
 import { ClientTable, standing, type Standing } from '../../lib/guard/client-table.js';
 
+// Neighbouring numbers differ in one part of the key only, so that a part which isn't compared shows.
 const keyOf = (number: number): ClientKey => ({
   kind: number % 4,
-  high: Math.imul(number, 7) >>> 0,
-  low: number,
+  low: Math.floor(number / 4) % 4,
+  high: Math.floor(number / 16),
 });
 
 /** A table whose entries are over when `over` says so, by entry number. */

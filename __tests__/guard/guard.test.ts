@@ -222,21 +222,30 @@ describe('a ban', () => {
 });
 
 describe('in a flood of clients', () => {
-  test('a client that misbehaves stays refused, and a quiet one makes room', () => {
+  test('a client that misbehaves stays refused, though more others than the table holds come between', () => {
     const guard = guardOf(requests(5));
-    let passedLate = 0;
-    let now = 0;
-    for (let round = 0; round < 2_000; round += 1) {
-      now += 20;
-      // Fewer other clients between two of its requests than the table holds: until it is refused it is only recent.
-      for (let other = 0; other < 60; other += 1)
-        guard.requestArrived(client(1 + ((round * 60 + other) % 60_000)), now);
-      const allowed = guard.requestArrived(client(0), now).allowed;
-      if (allowed && round >= 5) passedLate += 1;
+    let next = 1;
+    let passed = 0;
+    for (let round = 0; round < 300; round += 1) {
+      const now = round * 500;
+      if (guard.requestArrived(client(0), now).allowed) passed += 1;
+      // Until it is refused it is only one of those seen lately, and must not be among the oldest.
+      const others = round < 5 ? 50 : 250;
+      for (let other = 0; other < others; other += 1) guard.requestArrived(client(next++ % 60_000 || 1), now);
     }
-    expect(passedLate).toBe(0);
+    expect(passed).toBe(5);
     expect(guard.clients).toBe(100);
-    expect(guard.table(now, 1)).toMatchObject([{ client: '10.0.0.0', refusals: 1_995 }]);
+    expect(guard.table(300 * 500, 1)).toMatchObject([{ client: '10.0.0.0', refusals: 295 }]);
+  });
+
+  test.each(['refused', 'banned'])('a %s client is remembered when it closes its connections', (how) => {
+    const guard = guardOf(requests(5), { bans: true });
+    guard.connectionOpened(client(0), 0);
+    passing(guard, client(0), how === 'refused' ? 6 : 1, 0);
+    if (how === 'banned') guard.ban(client(0), 5_000, 0);
+    guard.connectionClosed(client(0), 1);
+    for (let other = 1; other < 1_000; other += 1) guard.requestArrived(client(other), 2);
+    expect(guard.requestArrived(client(0), 3).allowed).toBe(false);
   });
 
   test('refused clients that have gone do not fill the table for good', () => {
