@@ -156,6 +156,18 @@ describe('errors', () => {
     expect(app.guard.guard.table()).toMatchObject([{ readings: { errors: 1 } }]);
   });
 
+  test('an answer before the body has arrived counts, whatever becomes of the body', async () => {
+    const app = await appWith({ errors: { limit: 100 } }, (app, guard) => {
+      app.use(guard);
+      app.post('/early', (_req, res) => void res.set('Connection', 'close').sendStatus(413));
+    });
+    const client = await rawClient(app.port);
+    client.socket.write('POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc');
+    expect(await client.answers(1)).toEqual([413]);
+    client.socket.destroy();
+    await until(() => app.guard.guard.table()[0]?.readings.errors === 1);
+  });
+
   test('are what isError says', async () => {
     const isError = (_req: Request, res: Response): boolean =>
       res.statusCode === 500 || res.get('X-Bad') === '1';
@@ -340,15 +352,14 @@ describe('who is counted', () => {
     expect(await statuses(app, 2)).toEqual([200, 429]);
   });
 
-  test('a request once, however often the guard is mounted, and by each of two guards', async () => {
-    const other = highFrequency({ ...requests(100), clock: new ManualClock() });
-    const app = await appWith(requests(4), (app, guard) => {
-      const router = express.Router().use(guard);
-      const sub = express().use(guard);
-      app.use(guard, guard, other).use(router).use(sub);
+  test('a request by each of two guards apart, in routers and in sub-apps', async () => {
+    const other = highFrequency({ ...requests(3), clock: new ManualClock() });
+    const app = await appWith(requests(5), (app, guard) => {
+      app.use(express.Router().use(guard), express().use(other));
     });
-    expect(await statuses(app, 5)).toEqual([200, 200, 200, 200, 429]);
-    expect(other.guard.table()).toMatchObject([{ readings: { requests: 4 } }]);
+    expect(await statuses(app, 6)).toEqual([200, 200, 200, 429, 429, 429]);
+    expect(app.guard.guard.table()).toMatchObject([{ readings: { requests: 6 }, refusals: 1 }]);
+    expect(other.guard.table()).toMatchObject([{ readings: { requests: 5 }, refusals: 2 }]);
   });
 });
 

@@ -71,7 +71,7 @@ export interface HighFrequencyOptions extends AnswerOptions {
   newConnections?: RateOptions;
   /**
    * Answers of the application that are errors, and requests that can't be understood. `isError` says which answers are,
-   * when their head is sent. @default 4xx
+   * once they are sent. @default 4xx
    */
   errors?: RateOptions & { isError?: (req: Request, res: Response) => boolean };
   /** HTTP requests, refused ones too. */

@@ -6,7 +6,7 @@ import { clientAt, clientNamed, type Client } from '../guard/client-key.js';
 import { watchConnections, watchRequests, type ConnectionListener } from '../guard/connections.js';
 import { Guard, type GuardDecision, type GuardRow } from '../guard/guard.js';
 import { clientResolver } from '../http/client-address.js';
-import { onHead } from '../http/response-head.js';
+import { onAnswered } from '../http/response-status.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { having } from '../options.js';
 import { guardAnswers, guardRefusal } from './high-frequency-answer.js';
@@ -49,7 +49,7 @@ type Warn = (code: ErrorCode, message: string) => void;
 
 /**
  * Refuses clients that come too fast, before anything else looks at their requests: too many open connections, new
- * connections, errors or requests, counted as HAProxy's stick tables count them. Mount it first.
+ * connections, errors or requests, counted as HAProxy's stick tables count them. Mount it first, and once: it counts a request each time it is passed.
  *
  * @example
  * const guard = highFrequency({
@@ -87,8 +87,6 @@ export function highFrequency(options: HighFrequencyOptions): HighFrequency {
   const untilOver = watchRequests();
   const bans = settings.ban && bansOf(guard, settings.ban, settings, warn);
   const countsConnections = limits.openConnections !== undefined || limits.newConnections !== undefined;
-  /** Marks requests that this guard has seen, since it may be mounted at several places of an app. */
-  const seen = Symbol('seen');
 
   function noteConnection(req: Request, res: Response, client: Client): void {
     if (client.proxied) {
@@ -110,9 +108,8 @@ export function highFrequency(options: HighFrequencyOptions): HighFrequency {
   }
 
   /** The refusal of this request, if it is refused. */
-  function check(req: Request & { [seen]?: true }, res: Response): Refused | undefined {
-    if (req[seen] || skip?.(req)) return undefined;
-    req[seen] = true;
+  function check(req: Request, res: Response): Refused | undefined {
+    if (skip?.(req)) return undefined;
     const client = clients.of(req);
     if (client.allowed) return undefined;
     noteConnection(req, res, client);
@@ -122,8 +119,8 @@ export function highFrequency(options: HighFrequencyOptions): HighFrequency {
       if (enforced) return decision;
     }
     if (limits.errors) {
-      onHead(res, () => {
-        if (isError(req, res) && !brokeOff(req)) guard.errorAnswered(client, clock.now());
+      onAnswered(res, () => {
+        if (!brokeOff(req) && isError(req, res)) guard.errorAnswered(client, clock.now());
       });
     }
     return undefined;
@@ -164,7 +161,7 @@ export function highFrequency(options: HighFrequencyOptions): HighFrequency {
 const isClientError = (_req: Request, res: Response): boolean =>
   res.statusCode >= 400 && res.statusCode < 500;
 
-/** What counts as an error: the application's own rule, or 4xx. The rule runs while a head is sent, so it can't throw. */
+/** What counts as an error: the application's own rule, or 4xx. The rule runs where nobody could catch its error. */
 function errorRule({ isError }: HighFrequencySettings, warn: Warn): (req: Request, res: Response) => boolean {
   if (isError === undefined) return isClientError;
   return (req, res) => {
@@ -177,8 +174,8 @@ function errorRule({ isError }: HighFrequencySettings, warn: Warn): (req: Reques
   };
 }
 
-/** The client went away while it was sending: nothing that the application then answers is an answer to it. */
-const brokeOff = (req: Request): boolean => req.destroyed && !req.complete;
+/** The client left in the midst of sending: what the application answers then is no answer to a request. */
+const brokeOff = (req: Request): boolean => req.errored !== null && !req.complete;
 
 function connectionListener(
   guard: Guard,
