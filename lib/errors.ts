@@ -89,6 +89,21 @@ export const errorCodes = [
   'ARCHIVE_SPECIAL_FILE',
   'ARCHIVE_SPARSE',
   'ARCHIVE_INSPECTION_FAILED',
+  // The high-frequency guard: answered to clients.
+  'HIGH_FREQUENCY',
+  'CLIENT_BANNED',
+  // Passed to Express's error handler, where the option `client` fails.
+  'CLIENT_FAILED',
+  'CLIENT_INVALID',
+  // Reported once each as warnings.
+  'CLIENT_UNKNOWN',
+  'FORWARDED_NOT_TRUSTED',
+  'FORWARDED_FROM_ANYONE',
+  'FORWARDED_NOT_READ',
+  'GUARD_ATTACHED_LATE',
+  'GUARD_TABLE_FULL',
+  'GUARD_BAN_NOT_SHARED',
+  'GUARD_IS_ERROR_FAILED',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
