@@ -22,6 +22,7 @@ export const errorCodes = [
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
   'NO_ADMISSION',
+  'NO_GUARD',
   'JOB_NOT_COMMITTED',
   'JOB_REF_INVALID',
   'JOB_STATE_INVALID',

@@ -28,6 +28,27 @@ export {
   type RunningJob,
   type StandaloneUsageOptions,
 } from './middleware/usage.js';
+export { highFrequency, type GuardControl, type HighFrequency } from './middleware/high-frequency.js';
+export type { BanOptions, GuardEvents, HighFrequencyOptions } from './middleware/high-frequency-options.js';
+export { Guard, type GuardDecision, type GuardLimits, type GuardRow } from './guard/guard.js';
+export { clientAt, clientNamed, type Client } from './guard/client-key.js';
+export {
+  archiveLimits,
+  archivesOf,
+  type ArchiveHandling,
+  type ArchiveLimitsOptions,
+  type InspectedArchive,
+} from './middleware/archive-limits.js';
+export {
+  closeArchiveWorkers,
+  inspectArchive,
+  type ArchiveAccepted,
+  type ArchiveCode,
+  type ArchiveFormat,
+  type ArchiveLimits,
+  type ArchiveOutcome,
+  type ArchiveRejected,
+} from './uploads/archives/index.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';

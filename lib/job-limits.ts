@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
@@ -20,6 +21,9 @@ import {
   type SharedOptions,
 } from './middleware/context.js';
 import { checkCreationRate, creationRateOf, type CreationRateOptions } from './middleware/creation-rate.js';
+import { guardsOf } from './middleware/guards.js';
+import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
+import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -56,6 +60,16 @@ export interface JobLimits {
   concurrency: (options: ConcurrencyMiddlewareOptions) => RequestHandler;
   /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
   requestRate: (options?: RequestRateMiddlewareOptions) => RequestHandler;
+  /** Refuses clients that come too fast, before anything else looks at their requests. */
+  highFrequency: (options: HighFrequencyOptions) => HighFrequency;
+  /** Lets the guard see the server's TCP connections. Call it before `listen`, for each server. */
+  attach: (server: Server) => void;
+  /**
+   * What operators see and do of the guard.
+   *
+   * @throws {JobLimitsError} `NO_GUARD` where `highFrequency()` was not called.
+   */
+  readonly guard: GuardControl;
   /** Answers with where the customer stands. */
   usage: (options?: AnswerOptions) => RequestHandler;
   /**
@@ -125,6 +139,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     }
   };
   const context = contextOf(checked, store, emit, plans);
+  const guards = guardsOf(context);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -140,6 +155,11 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
     concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),
     requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
+    highFrequency: (own) => guards.make(own),
+    attach: (server) => guards.attach(server),
+    get guard() {
+      return guards.control();
+    },
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
       const job = jobOfRequest(req, store);
@@ -176,6 +196,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     async reset() {
       await store.clear();
       context.resetLimiters();
+      guards.reset();
       plans?.forget();
     },
     async close() {

@@ -25,8 +25,10 @@ import {
 } from '../stores/store.js';
 import type { Duration } from '../units.js';
 
+import type { GuardEvents } from './high-frequency-options.js';
+
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
-export interface LimitsEvents {
+export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
   /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
   decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
   /** A job was committed; `reinstated` when its pending lease had run out before. */
