@@ -33,6 +33,26 @@ export const errorCodes = [
   'LIMIT_BLOCKED',
   'JOB_EXISTS',
   'JOB_IN_PROGRESS',
+  // Answered to clients about what their body holds, or passed on while it is read.
+  'FILE_TOO_LARGE',
+  'REQUEST_TOO_LARGE',
+  'TOO_MANY_FILES',
+  'TOO_MANY_FIELDS',
+  'FIELD_TOO_LARGE',
+  'FORM_PREFIX_TOO_LARGE',
+  'UNSUPPORTED_TYPE',
+  'UNSUPPORTED_ENCODING',
+  'MALFORMED_BODY',
+  'UPLOAD_TIMEOUT',
+  'UPLOAD_ABORTED',
+  'UPLOAD_FAILED',
+  'BODY_ALREADY_READ',
+  'TOO_MANY_URLS',
+  'URL_INVALID',
+  'URL_SCHEME',
+  'URL_CREDENTIALS',
+  'PRIVATE_ADDRESS',
+  'DUPLICATE_URL',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
