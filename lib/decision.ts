@@ -19,8 +19,8 @@ export interface LimitState {
    * only the end of a running job frees it.
    */
   resetAfterMs: number | undefined;
-  /** The limit's window in milliseconds, for kinds that have one. */
-  windowMs?: number;
+  /** The limit's window in milliseconds; `undefined` for kinds that have none. */
+  windowMs: number | undefined;
   mode: LimitMode;
 }
 

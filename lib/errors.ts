@@ -10,7 +10,6 @@ export const errorCodes = [
   'CONFIG_BAD_DURATION',
   'CONFIG_BAD_SIZE',
   'CONFIG_LIMIT_TOO_LARGE',
-  'CONFIG_UNKNOWN_PLAN',
   'CONFIG_DUPLICATE_NAME',
   // Passed to Express's error handler while a request is served.
   'CUSTOMER_MISSING',
@@ -19,11 +18,15 @@ export const errorCodes = [
   'PLAN_UNKNOWN',
   'PLAN_FAILED',
   'PLAN_INVALID',
+  'LIMIT_KEY_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
   'NO_ADMISSION',
+  'JOB_NOT_COMMITTED',
+  'JOB_REF_INVALID',
+  'JOB_STATE_INVALID',
   'RESPONSE_FAILED',
-  // Thrown by stores.
+  // Thrown by stores; the first is answered to clients too.
   'STORE_UNAVAILABLE',
   'STORE_FULL',
   'STORE_CLOSED',

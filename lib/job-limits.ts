@@ -1,0 +1,205 @@
+import { EventEmitter } from 'node:events';
+import type { Request, RequestHandler } from 'express';
+import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
+import type { AnswerOptions } from './http/answers.js';
+import { isId, MOST_ID_BYTES } from './http/customer.js';
+import type { AdmittedJob } from './jobs/admitted-job.js';
+import { admissionChecks, admitRequests, jobOf, type AdmissionOptions } from './middleware/admission.js';
+import {
+  checkConcurrency,
+  concurrencyOf,
+  type ConcurrencyMiddlewareOptions,
+} from './middleware/concurrency.js';
+import {
+  contextOf,
+  forward,
+  sharedChecks,
+  type Emit,
+  type LimitsEvents,
+  type SharedOptions,
+} from './middleware/context.js';
+import { checkCreationRate, creationRateOf, type CreationRateOptions } from './middleware/creation-rate.js';
+import {
+  checkRequestRate,
+  requestRateOf,
+  type RequestRateMiddlewareOptions,
+} from './middleware/request-rate.js';
+import { termsByPlan } from './middleware/terms.js';
+import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './middleware/usage.js';
+import { checkOptions, func, optional } from './options.js';
+import type { Plan } from './plans/plan.js';
+import { Plans, type PlanOf } from './plans/plans.js';
+import { MemoryStore } from './stores/memory/memory-store.js';
+import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
+
+/** Options of `jobLimits()`. */
+export interface JobLimitsOptions extends SharedOptions {
+  /** Where limits are counted. @default a MemoryStore of its own, for one process */
+  store?: LimitStore;
+  /** The plans by name. Checked at once: every wrong value is a `ConfigError`. */
+  plans?: Record<string, Plan>;
+  /**
+   * Which plan a customer has: the name of one of `plans`, or a plan itself, or a promise. Looked up once per customer and
+   * minute. May be left out where there is one plan.
+   */
+  plan?: PlanOf;
+}
+
+/** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
+export interface JobLimits {
+  /** Decides whether a job may be created, by the customer's plan. */
+  admission(options?: AdmissionOptions): RequestHandler;
+  /** One creation rate besides the plan's, or one for a route alone. */
+  creationRate(options: CreationRateOptions): RequestHandler;
+  /** One limit on running jobs besides the plan's, or one for a route alone. */
+  concurrency(options: ConcurrencyMiddlewareOptions): RequestHandler;
+  /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
+  requestRate(options?: RequestRateMiddlewareOptions): RequestHandler;
+  /** Answers with where the customer stands. */
+  usage(options?: AnswerOptions): RequestHandler;
+  /**
+   * The job that this request was admitted for.
+   *
+   * @throws {JobLimitsError} `NO_ADMISSION` where no admission is mounted before.
+   */
+  job(req: Request): AdmittedJob;
+  /** Ends a job, in any process that shares the store: its slot goes back, exactly once. */
+  finish(ref: JobRef, outcome: { state: EndState }): ReturnType<LimitStore['finish']>;
+  /** Heartbeat of a running job, for limits with `heartbeat`. */
+  renew(ref: JobRef): ReturnType<LimitStore['renew']>;
+  /** The same as `usage()` answers, for code. */
+  usageOf(customer: string): Promise<CustomerUsage>;
+  /**
+   * Makes a customer's slots agree with the host's own list of running jobs, after data was lost on either side. Jobs
+   * committed less than a minute ago are left alone.
+   */
+  reconcile(customer: string, runningIds: readonly string[]): ReturnType<LimitStore['reconcile']>;
+  /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
+  setPlans(plans: Record<string, Plan>): void;
+  on<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
+  off<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
+  readonly store: LimitStore;
+  /** Forgets all that was counted, in the store too. For tests. */
+  reset(): Promise<void>;
+  /** Waits for what is under way and stops all timers; closes the store where it made it. */
+  close(): Promise<void>;
+}
+
+const RECONCILE_GRACE_MS = 60_000;
+
+/**
+ * Limits for an API that runs jobs. Make it once, mount its middlewares, and call `finish` when a job ends.
+ *
+ * @example
+ * const limits = jobLimits({
+ *   customer: (req) => req.user?.accountId,
+ *   plans: { free: { creationRate: { limit: 250, window: '1m' }, concurrency: { limit: 250 } } },
+ * });
+ * app.post('/jobs', limits.admission(), async (req, res) => {
+ *   const job = await limits.job(req).commit((ref) => queue.add('encode', { ref }));
+ *   res.status(201).json({ id: job.id });
+ * });
+ * worker.on('completed', ({ data }) => limits.finish(data.ref, { state: 'completed' }));
+ *
+ * @throws {ConfigError} For every wrong option, of the plans too.
+ */
+export function jobLimits(options: JobLimitsOptions): JobLimits {
+  const checked = checkOptions('jobLimits', options, {
+    ...sharedChecks,
+    plans: optional((value) => value),
+    plan: optional(func<PlanOf>()),
+  });
+  const plans =
+    checked.plans === undefined && checked.plan === undefined
+      ? undefined
+      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
+  const store = checked.store ?? new MemoryStore({ clock: checked.clock });
+  const events = new EventEmitter();
+  const emit: Emit = (event, value) => void events.emit(event, value);
+  const context = contextOf(checked, store, emit, plans);
+  const unsubscribe = store.subscribe(forward(emit));
+  const plansFor = (middleware: string): Plans => {
+    if (plans !== undefined) return plans;
+    throw new ConfigError(
+      'CONFIG_MISSING_OPTION',
+      'jobLimits.plans',
+      `plans, which ${middleware} needs`,
+      undefined,
+    );
+  };
+
+  const limits: JobLimits = {
+    store,
+    admission(own = {}) {
+      const checkedOwn = checkOptions('admission', own, admissionChecks);
+      return admitRequests(context, checkedOwn, termsByPlan(plansFor('admission()')));
+    },
+    creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
+    concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),
+    requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
+    usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
+    job(req) {
+      const job = jobOf(req, context);
+      if (job !== undefined) return job;
+      throw new JobLimitsError(
+        'NO_ADMISSION',
+        'limits.job(req): no admission of these limits came before this handler',
+      );
+    },
+    async finish(ref, outcome) {
+      const answer = await store.finish(checkedRef(ref), { state: checkedState(outcome?.state) });
+      emit('finish', { ref, answer });
+      return answer;
+    },
+    async renew(ref) {
+      const answer = await store.renew(checkedRef(ref));
+      emit('renew', { ref, answer });
+      return answer;
+    },
+    usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
+    async reconcile(customer, runningIds) {
+      const { terms } = await plansFor('reconcile()').of(customer);
+      return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+    },
+    setPlans: (next) => plansFor('setPlans()').set(next),
+    on(event, listener) {
+      events.on(event, listener);
+      return limits;
+    },
+    off(event, listener) {
+      events.off(event, listener);
+      return limits;
+    },
+    async reset() {
+      await store.clear();
+      context.resetLimiters();
+      plans?.forget();
+    },
+    async close() {
+      await context.openJobs.close();
+      unsubscribe();
+      if (checked.store === undefined) await store.close();
+    },
+  };
+  return limits;
+}
+
+/** A worker gets the ref through a queue: a wrong one is told at once, not counted as an unknown job. */
+function checkedRef(ref: JobRef): JobRef {
+  const { customer, id } = (ref ?? {}) as Partial<JobRef>;
+  if (isId(customer) && isId(id)) return { customer, id };
+  throw new RequestError(
+    'JOB_REF_INVALID',
+    400,
+    `expected a job ref { customer, id }, strings of 1 to ${MOST_ID_BYTES} bytes of UTF-8, received ${describe(ref)}`,
+  );
+}
+
+function checkedState(state: unknown): EndState {
+  if (endStates.includes(state as EndState)) return state as EndState;
+  throw new RequestError(
+    'JOB_STATE_INVALID',
+    400,
+    `finish(ref, { state }): expected one of ${endStates.join(', ')}, received ${describe(state)}`,
+  );
+}

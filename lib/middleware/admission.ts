@@ -1,0 +1,297 @@
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Clock } from '../clock.js';
+import type { Refusal } from '../decision.js';
+import { describe, RequestError, StoreError } from '../errors.js';
+import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
+import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
+import { watchOutcome } from '../http/outcome.js';
+import { showLimits } from '../http/rate-limit-headers.js';
+import { stateOfRequest } from '../http/request-state.js';
+import { sendRefusal } from '../http/send-refusal.js';
+import { AdmittedJob } from '../jobs/admitted-job.js';
+import { randomId } from '../jobs/job-id.js';
+import {
+  checkOptions,
+  either,
+  func,
+  listOf,
+  oneOf,
+  optional,
+  text,
+  withDefault,
+  type Check,
+  type Checks,
+} from '../options.js';
+import type { Plan } from '../plans/plan.js';
+import { Plans, type PlanOf } from '../plans/plans.js';
+import type { Decision } from '../stores/store.js';
+import { setProperty, sharedChecks, type Context, type SharedOptions } from './context.js';
+import { standaloneContext } from './standalone.js';
+import { storeUnavailable } from './store-unavailable.js';
+import { termsByPlan, type TermsOf } from './terms.js';
+
+/** Called instead of the handler for a request that repeats an earlier one; `job.existing` says how far the job is. */
+export type ReplayHandler = (job: AdmittedJob, req: Request, res: Response, next: NextFunction) => unknown;
+
+/** Options of every middleware that admits jobs: `admission`, `creationRate` and `concurrency`. */
+export interface AdmissionOptions extends AnswerOptions {
+  /** Requests for which it returns true pass unseen and uncharged. */
+  skip?: (req: Request) => boolean;
+  /** Only these methods create jobs; others pass uncharged. @default ['POST'] */
+  methods?: string[];
+  /** Only requests for which it returns true create jobs, so that `app.use(admission())` charges no login. @default all */
+  match?: (req: Request) => boolean;
+  /**
+   * The job's id, for clients that choose it (an idempotency key, an id in the path). A request with an id that exists is a
+   * replay and charges nothing. At most 512 bytes. @default a random id
+   */
+  jobId?: (req: Request) => string | Promise<string>;
+  /**
+   * What a replay gets: by default 409 `JOB_EXISTS`. `'pass'` lets it through to the handler, which *must* look at
+   * `job.replayed` and answer with the job that exists: a handler that doesn't makes uncharged jobs. A function answers
+   * itself. Whatever is set, a replay of a request that is still open is answered 409 `JOB_IN_PROGRESS`.
+   */
+  onReplay?: 'pass' | ReplayHandler;
+  /** Whether the app's answer means that the job was made. @default (req, res) => res.statusCode < 400 */
+  requestWasSuccessful?: (req: Request, res: Response) => boolean;
+}
+
+/** The checks of `AdmissionOptions`, to be spread into those of a middleware. */
+export const admissionChecks = {
+  ...answerChecks,
+  skip: optional(func<(req: Request) => boolean>()),
+  methods: withDefault(listOf(text), ['POST']),
+  match: optional(func<(req: Request) => boolean>()),
+  jobId: optional(func<(req: Request) => string | Promise<string>>()),
+  onReplay: optional(either((value) => typeof value === 'function', func<ReplayHandler>(), oneOf('pass'))),
+  requestWasSuccessful: withDefault(
+    func<(req: Request, res: Response) => boolean>(),
+    (_req, res) => res.statusCode < 400,
+  ),
+} satisfies Checks<AdmissionOptions>;
+
+type CheckedAdmission = { [K in keyof typeof admissionChecks]: ReturnType<(typeof admissionChecks)[K]> };
+
+/** How long a slot that is held for the request only outlives a client that went away, while the app still works. */
+const ABANDONED_MS = 30_000;
+
+interface Admission {
+  context: Context;
+  options: CheckedAdmission;
+  answers: AnswerSettings;
+  termsOf: TermsOf;
+  hold: 'job' | 'request';
+}
+
+/** The middleware that decides on the limits that `termsOf` names. One mechanism: its users differ in the terms only. */
+export function admitRequests(
+  context: Context,
+  options: CheckedAdmission,
+  termsOf: TermsOf,
+  hold: 'job' | 'request' = 'job',
+): RequestHandler {
+  const methods = new Set(options.methods.map((method) => method.toUpperCase()));
+  const answers = answerSettings(options as AnswerOptions, context.answers);
+  const admission: Admission = { context, options, answers, termsOf, hold };
+  return function admission_(req, res, next) {
+    let applies: boolean;
+    try {
+      applies =
+        methods.has(req.method) &&
+        options.skip?.(req) !== true &&
+        (options.match === undefined || options.match(req));
+    } catch (error) {
+      next(error);
+      return;
+    }
+    if (applies) admit(admission, req, res, next).then((passes) => void (passes && next()), next);
+    else next();
+  };
+}
+
+/** Whether the request may go on to the handler. When not, it has been answered or passed to the error handler. */
+async function admit(
+  admission: Admission,
+  req: Request,
+  res: Response,
+  next: NextFunction,
+): Promise<boolean> {
+  const { context, termsOf } = admission;
+  const found = customerOfRequest(req, context.customer);
+  const customer = typeof found === 'string' ? found : await found;
+  const wanted = termsOf(req, customer);
+  const terms = wanted instanceof Promise ? await wanted : wanted;
+  const earlier = jobOf(req, context, customer);
+  if (earlier?.replayed) return true;
+  const id = earlier?.ref.id ?? (await jobIdOf(req, admission.options));
+  // A random id is told apart by itself; a client may send the same id twice.
+  const run = earlier?.run ?? (admission.options.jobId === undefined ? id : randomId());
+  const ref = { customer, id };
+  let decision: Decision;
+  try {
+    decision = await context.store.admit({ ref, run, terms });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    context.emit('store-error', { operation: 'admit', error });
+    return refuseRequest(admission, storeUnavailable, earlier, req, res, next);
+  }
+  context.emit('decision', { customer, ref, plan: terms.plan, decision });
+  setProperty(req, context.properties.limits, showLimits(req, res, decision.limits));
+  if (!decision.allowed) return refuseRequest(admission, decision, earlier, req, res, next);
+  if (earlier) {
+    earlier.terms.push(terms);
+    earlier.decision = decision;
+    if (admission.hold === 'request') earlier.hold = 'request';
+    return true;
+  }
+  const job = new AdmittedJob(context.store, ref, run, terms, decision, (operation, of, answer) =>
+    context.emit(operation, { ref: of, answer }),
+  );
+  stateOfRequest(req).jobs.push(job);
+  setProperty(req, context.properties.job, job);
+  if (job.existing) return replay(admission, job, req, res, next);
+  job.hold = admission.hold;
+  follow(admission, job, req, res);
+  return true;
+}
+
+/** Answers, and gives back what an earlier middleware of the request charged, whatever status the answer has. */
+function refuseRequest(
+  { context, answers }: Admission,
+  refusal: Refusal,
+  earlier: AdmittedJob | undefined,
+  req: Request,
+  res: Response,
+  next: NextFunction,
+): false {
+  if (earlier?.phase === 'open') context.openJobs.settle('refund', () => earlier.refund());
+  sendRefusal(refusal, answers, context.clock, req, res, next);
+  return false;
+}
+
+/** The job that another middleware of this request admitted for this customer on this store. */
+export const jobOf = (
+  req: Request,
+  { store }: Pick<Context, 'store'>,
+  customer?: string,
+): AdmittedJob | undefined =>
+  stateOfRequest(req).jobs.find(
+    (job) => job.store === store && (customer === undefined || job.ref.customer === customer),
+  );
+
+async function jobIdOf(req: Request, { jobId }: CheckedAdmission): Promise<string> {
+  if (jobId === undefined) return randomId();
+  let id: unknown;
+  try {
+    id = await jobId(req);
+  } catch (cause) {
+    throw new RequestError('JOB_ID_FAILED', 500, `jobId(req) failed: ${String(cause)}`, { cause });
+  }
+  if (isId(id)) return id;
+  const expected = `expected a string of 1 to ${MOST_ID_BYTES} bytes of UTF-8`;
+  throw new RequestError('JOB_ID_INVALID', 400, `jobId(req): ${expected}, received ${describe(id)}`);
+}
+
+function replay(
+  admission: Admission,
+  job: AdmittedJob,
+  req: Request,
+  res: Response,
+  next: NextFunction,
+): boolean {
+  const { options, answers, context } = admission;
+  const { state } = job.existing!;
+  if (state !== 'pending') {
+    if (options.onReplay === 'pass') return true;
+    if (options.onReplay !== undefined) {
+      // A promise that it returns is waited for, so that Express 4 gets its error too.
+      void Promise.resolve(options.onReplay(job, req, res, next)).catch(next);
+      return false;
+    }
+  }
+  const refusal: Refusal = {
+    allowed: false,
+    status: 409,
+    violated: [],
+    ...(state === 'pending'
+      ? {
+          code: 'JOB_IN_PROGRESS',
+          message: 'This job is being created by another request',
+          retryAfterMs: 1000,
+        }
+      : { code: 'JOB_EXISTS', message: 'A job with this id exists' }),
+    info: { id: job.ref.id, state },
+  };
+  sendRefusal(refusal, answers, context.clock, req, res, next);
+  return false;
+}
+
+/** Sees to it that the job is committed, refunded or finished by how the app answers. */
+function follow({ context, options }: Admission, job: AdmittedJob, req: Request, res: Response): void {
+  const { openJobs, clock } = context;
+  openJobs.add(job);
+  let stopWaiting: (() => void) | undefined;
+  const settle = (): void => {
+    stopWaiting?.();
+    openJobs.delete(job);
+    if (job.phase === 'refunded' || job.phase === 'finished') return;
+    if (job.phase === 'open' && !options.requestWasSuccessful(req, res)) {
+      openJobs.settle('refund', () => job.refund());
+    } else if (job.hold === 'request') {
+      openJobs.settle('finish', () => job.finish());
+    } else if (job.phase === 'open') {
+      openJobs.settle('commit', () => job.commit());
+    }
+  };
+  watchOutcome(res, {
+    answered: settle,
+    abandoned() {
+      // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
+      if (job.hold === 'job') openJobs.delete(job);
+      else stopWaiting = once(clock, ABANDONED_MS, settle);
+    },
+  });
+}
+
+function once(clock: Context['clock'], afterMs: number, run: () => void): () => void {
+  const stop = clock.every(afterMs, () => {
+    stop();
+    run();
+  });
+  return stop;
+}
+
+/** Options of `admission` where it is used alone. */
+export interface StandaloneAdmissionOptions extends AdmissionOptions, SharedOptions {
+  /** The limits: one plan for all, or a function that says which plan the customer has. */
+  plan: Plan | ((customer: string) => Plan | Promise<Plan>);
+}
+
+/**
+ * Decides whether a job may be created, before its body is read: by creation rate and by running jobs, all or nothing, in
+ * one step of the store. A job that is not made after all (an answer of 400 and above) gets everything back.
+ *
+ * Refused requests are answered 413 `RATE_LIMIT_REACHED`, `QUOTA_EXCEEDED` or `LIMIT_BLOCKED`; see docs/reference/admission.md.
+ *
+ * @example
+ * app.post('/jobs', admission({ customer: (req) => req.user.id, plan: { creationRate: { limit: 250, window: '1m' } } }), create);
+ *
+ * @throws {ConfigError}
+ */
+export function admission(options: StandaloneAdmissionOptions): RequestHandler {
+  const checked = checkOptions('admission', options, {
+    ...sharedChecks,
+    ...admissionChecks,
+    plan: planCheck,
+  });
+  const plans = plansOf(checked.plan, checked);
+  return admitRequests(standaloneContext(checked, plans), checked, termsByPlan(plans));
+}
+
+/** A plan is checked in full where it is put among the plans. */
+export const planCheck: Check<Plan | PlanOf> = (value) => value as Plan | PlanOf;
+
+export const plansOf = (plan: Plan | PlanOf, { clock, pending }: { clock: Clock; pending: number }): Plans =>
+  typeof plan === 'function'
+    ? new Plans(undefined, plan, clock, pending)
+    : new Plans({ default: plan }, undefined, clock, pending);

@@ -1,0 +1,135 @@
+import type { Request } from 'express';
+import type { RateLimiterAbstract } from 'rate-limiter-flexible';
+import { systemClock, type Clock } from '../clock.js';
+import { answerChecks, type AnswerOptions } from '../http/answers.js';
+import type { CustomerOf } from '../http/customer.js';
+import type { AdmittedJob } from '../jobs/admitted-job.js';
+import { OpenJobs } from '../jobs/open-jobs.js';
+import {
+  checkOptions,
+  duration,
+  func,
+  having,
+  optional,
+  text,
+  withDefault,
+  type Checks,
+} from '../options.js';
+import { DEFAULT_PENDING_MS, type CheckedRequestRate } from '../plans/plan.js';
+import type { Plans } from '../plans/plans.js';
+import {
+  storeMethods,
+  type Decision,
+  type JobRef,
+  type LimitStore,
+  type StoreEvent,
+} from '../stores/store.js';
+import type { Duration } from '../units.js';
+
+/** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
+export interface LimitsEvents {
+  /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
+  decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
+  /** A job was committed; `reinstated` when its pending lease had run out before. */
+  commit: { ref: JobRef; answer: string };
+  refund: { ref: JobRef; answer: string };
+  renew: { ref: JobRef; answer: string };
+  finish: { ref: JobRef; answer: string };
+  /** A pending lease ran out: no commit came within `pending`. All charges went back. */
+  lapsed: { ref: JobRef };
+  /** A bounded store had to forget remembered jobs. */
+  'records-dropped': { count: number; reason: string };
+  /** The store failed; what the request was answered is `onStoreError`'s matter. */
+  'store-error': { operation: string; error: unknown };
+}
+
+export type Emit = <K extends keyof LimitsEvents>(event: K, value: LimitsEvents[K]) => void;
+
+/** Options that `jobLimits()` sets for all its middlewares, and that each takes itself where it is used alone. */
+export interface SharedOptions extends AnswerOptions {
+  /** Where limits are counted. @default a MemoryStore, shared by all middlewares of the process that are used alone */
+  store?: LimitStore;
+  /**
+   * Who is limited: the *authenticated* customer's id, a string of at most 512 bytes, or a promise of it. `undefined` goes
+   * to Express's error handler as `CUSTOMER_MISSING` with status 401.
+   */
+  customer: CustomerOf;
+  /** How long a job may stay uncommitted after its request stopped renewing it. At least 1 s. @default '60s' */
+  pending?: Duration;
+  /** Where `req.job` and `req.limits` are put. @default { job: 'job', limits: 'limits' } */
+  requestProperty?: { job?: string; limits?: string };
+  /** Where dates and timers come from. @default the machine's clock */
+  clock?: Clock;
+}
+
+/** The checks of `SharedOptions`, to be spread into those of a middleware. */
+export const sharedChecks = {
+  ...answerChecks,
+  store: optional(having<LimitStore>('a store', ...storeMethods)),
+  customer: func<CustomerOf>(),
+  pending: withDefault(duration({ min: 1000 }), DEFAULT_PENDING_MS),
+  requestProperty: withDefault(
+    (value, option) =>
+      checkOptions(option, value, { job: withDefault(text, 'job'), limits: withDefault(text, 'limits') }),
+    { job: 'job', limits: 'limits' },
+  ),
+  clock: withDefault(having<Clock>('a clock', 'now', 'wallNow', 'every'), systemClock),
+} satisfies Checks<SharedOptions>;
+
+/** What the middlewares of one `jobLimits()`, or one used alone, have in common. */
+export interface Context {
+  store: LimitStore;
+  customer: CustomerOf;
+  pendingMs: number;
+  properties: { job: string; limits: string };
+  clock: Clock;
+  answers: AnswerOptions;
+  emit: Emit;
+  openJobs: OpenJobs;
+  plans: Plans | undefined;
+  /** The store's limiter for a request rate, made once. */
+  limiterOf(rate: CheckedRequestRate): RateLimiterAbstract;
+  /** Forgets the limiters, and with them what they counted in memory. */
+  resetLimiters(): void;
+}
+
+type CheckedShared = { [K in keyof typeof sharedChecks]: ReturnType<(typeof sharedChecks)[K]> };
+
+export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit, plans?: Plans): Context {
+  const { customer, pending, requestProperty, clock } = options;
+  const failed = (operation: string, error: unknown): void => emit('store-error', { operation, error });
+  const limiters = new Map<string, RateLimiterAbstract>();
+  return {
+    store,
+    customer,
+    pendingMs: pending,
+    properties: requestProperty,
+    clock,
+    answers: options as AnswerOptions,
+    emit,
+    openJobs: new OpenJobs(store, pending, clock, failed),
+    plans,
+    limiterOf({ name, limit, windowMs }) {
+      const id = `${name} ${limit} ${windowMs}`;
+      let limiter = limiters.get(id);
+      if (limiter === undefined) {
+        limiter = store.limiter({ keyPrefix: name, points: limit, duration: windowMs / 1000 });
+        limiters.set(id, limiter);
+      }
+      return limiter;
+    },
+    resetLimiters: () => limiters.clear(),
+  };
+}
+
+/** Passes what a store tells on to the listeners of the limits. */
+export const forward =
+  (emit: Emit) =>
+  (event: StoreEvent): void => {
+    const { type, ...value } = event;
+    emit(type, value as never);
+  };
+
+export function setProperty(req: Request, name: string, value: AdmittedJob | unknown[]): void {
+  (req as unknown as Record<string, unknown>)[name] = value;
+}

@@ -1,0 +1,72 @@
+import type { LimitState } from '../../decision.js';
+import { refusalOf, type Violation } from '../refusal.js';
+import { counterOf, type Limit, type Refused } from '../store.js';
+import type { Customer } from './customer.js';
+
+/** What checking the limits found, before anything is charged. */
+export interface Verdict {
+  /** States as they are before the charge. */
+  states: LimitState[];
+  shadowed: readonly string[];
+  refused: Refused | undefined;
+}
+
+const NONE: readonly string[] = [];
+
+export function checkLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+  const states: LimitState[] = [];
+  let shadowed: string[] | undefined;
+  let violations: Violation[] | undefined;
+  for (const limit of limits) {
+    const state = stateOf(customer, limit, now);
+    states.push(state);
+    if (state.used < limit.limit) continue;
+    if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
+    else (violations ??= []).push(violationOf(customer, limit, now));
+  }
+  const verdict: Verdict = { states, shadowed: shadowed ?? NONE, refused: undefined };
+  if (violations) verdict.refused = { ...refusalOf(violations), limits: states, shadowed: verdict.shadowed };
+  return verdict;
+}
+
+export function stateOf(customer: Customer, limit: Limit, now: number): LimitState {
+  return limit.kind === 'concurrency'
+    ? state(limit, customer.held.get(counterOf(limit)) ?? 0, undefined, undefined)
+    : rateState(customer, limit, now);
+}
+
+function rateState(customer: Customer, limit: Limit & { kind: 'creation-rate' }, now: number): LimitState {
+  const log = customer.logs.get(counterOf(limit));
+  const used = log?.count(now, limit.windowMs) ?? 0;
+  const resetAfterMs = log === undefined || used === 0 ? undefined : log.oldest() + limit.windowMs - now;
+  return state(limit, used, resetAfterMs, limit.windowMs);
+}
+
+function state(
+  { name, kind, limit, mode }: Limit,
+  used: number,
+  resetAfterMs: number | undefined,
+  windowMs: number | undefined,
+): LimitState {
+  return { name, kind, limit, used, remaining: Math.max(0, limit - used), resetAfterMs, windowMs, mode };
+}
+
+function violationOf(customer: Customer, limit: Limit, now: number): Violation {
+  if (limit.limit === 0) return { limit, retryAfterMs: 0, estimated: false };
+  if (limit.kind === 'concurrency') {
+    return { limit, retryAfterMs: customer.pace.estimate(now), estimated: true };
+  }
+  const retryAfterMs = customer.log(limit).nthNewest(limit.limit) + limit.windowMs - now;
+  return { limit, retryAfterMs, estimated: false };
+}
+
+/** Turns the states into those after the charge. */
+export function chargeStates(states: LimitState[], shadowed: readonly string[]): LimitState[] {
+  for (const state of states) {
+    if (shadowed.includes(state.name)) continue;
+    state.used += 1;
+    state.remaining = Math.max(0, state.remaining - 1);
+    if (state.windowMs !== undefined) state.resetAfterMs ??= state.windowMs;
+  }
+  return states;
+}
