@@ -47,11 +47,23 @@ export function requestTooLarge(allowed: number, received?: number): Refusal {
 }
 
 export function tooManyFiles(allowed: number): Refusal {
-  return bodyRefusal(413, 'TOO_MANY_FILES', `The form has more than ${allowed} files`, { allowed }, 'max-files');
+  return bodyRefusal(
+    413,
+    'TOO_MANY_FILES',
+    `The form has more than ${allowed} files`,
+    { allowed },
+    'max-files',
+  );
 }
 
 export function tooManyFields(allowed: number): Refusal {
-  return bodyRefusal(413, 'TOO_MANY_FIELDS', `The form has more than ${allowed} fields`, { allowed }, 'max-fields');
+  return bodyRefusal(
+    413,
+    'TOO_MANY_FIELDS',
+    `The form has more than ${allowed} fields`,
+    { allowed },
+    'max-fields',
+  );
 }
 
 export function fieldsTooLarge(allowed: number): Refusal {
