@@ -1,5 +1,6 @@
 // node got-upload.mjs URL SIZE length|chunked: uploads with got and prints the answer as JSON.
 // got is an ES module, which the test runner can't load.
+import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
 import got from 'got';
 

@@ -256,7 +256,10 @@ function answer(upload: Upload, refusal: Refusal, tap?: BodyTap): void {
 function failReader(req: Request, res: Response, refusal: Refusal): void {
   const error = new RequestError(refusal.code as never, refusal.status ?? 413, refusal.message);
   const fail = (): void => {
-    if (!req.readableEnded) req.destroy(error);
+    if (req.destroyed) return;
+    // Destroying it alone would say `aborted` first, which is all that many parsers then report.
+    if (req.listenerCount('error') > 0) req.emit('error', error);
+    req.destroy();
   };
   if (res.headersSent) fail();
   else

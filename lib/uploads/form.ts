@@ -109,7 +109,9 @@ export class FormReader {
     this.#req.off('close', this.#aborted);
     if (this.#parser !== undefined) {
       this.#req.unpipe(this.#parser);
-      this.#parser.destroy();
+      // Not under the parser's feet: it would use the file that it was at, which destroying takes away.
+      const parser = this.#parser;
+      process.nextTick(() => parser.destroy());
     }
     for (const file of this.#stored) this.#remove(file);
     return true;
