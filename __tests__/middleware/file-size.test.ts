@@ -374,14 +374,11 @@ describe('temporary files', () => {
 
 describe('a storage engine', () => {
   test('made for multer takes the files', async () => {
-    const { url } = await serve(
-      { storage: multer.memoryStorage() },
-      (req, res) => {
-        res.json(
-          (req.files as Express.Multer.File[]).map((each) => ({ ...each, buffer: String(each.buffer) })),
-        );
-      },
-    );
+    const { url } = await serve({ storage: multer.memoryStorage() }, (req, res) => {
+      res.json(
+        (req.files as Express.Multer.File[]).map((each) => ({ ...each, buffer: String(each.buffer) })),
+      );
+    });
     expect((await postForm(url, [file(3)])).body).toEqual([
       expect.objectContaining({ originalname: 'a.mp4', size: 3, buffer: 'fff' }),
     ]);
