@@ -95,7 +95,7 @@ describe('the code works', () => {
       .post('/jobs')
       .field('preset', 'hd')
       .attach('v', Buffer.from('x'), video);
-    const { body, status } = await form;
+    const { body, status } = (await form) as { body: unknown; status: number };
     expect(status).toBe(201);
     expect(body).toEqual({ stored: await readdir(directory), fields: { preset: 'hd' } });
     const picture = { filename: 'a.png', contentType: 'image/png' };
