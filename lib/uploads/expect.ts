@@ -10,8 +10,8 @@ export function awaitsContinue(req: IncomingMessage): boolean {
 /**
  * Lets the app decide before a client that sent `Expect: 100-continue` uploads anything. Node by itself says
  * `100 Continue` before the app has seen the request; from here on it is said when the body is first read, and never
- * when the app has answered by then. Such an answer closes the connection, since nobody can tell whether the body
- * still comes.
+ * when the app has answered by then. Such an answer closes the connection (Node's own doing), since nobody can tell
+ * whether the body still comes.
  *
  * A server that has a `checkContinue` listener of its own is left alone.
  *
@@ -29,15 +29,11 @@ export function answerExpect(server: Server): () => void {
 
 function continueWhenRead(req: IncomingMessage, res: ServerResponse): void {
   waiting.add(req);
-  res.setHeader('Connection', 'close');
   // `_read` is what a stream calls when someone first wants its data, however they ask for it.
   req._read = (size) => {
     delete (req as { _read?: unknown })._read;
     waiting.delete(req);
-    if (!res.headersSent && !res.destroyed) {
-      res.removeHeader('Connection');
-      res.writeContinue();
-    }
+    if (!res.headersSent && !res.destroyed) res.writeContinue();
     req._read(size);
   };
 }
