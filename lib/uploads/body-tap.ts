@@ -4,6 +4,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Refusal } from '../decision.js';
 import { bodyOf, putBodyBack } from './body.js';
 import { awaitsContinue } from './expect.js';
+import { FairReader } from './fair-reading.js';
 import { fileTooLarge, malformedBody, requestTooLarge, uploadTimeout } from './refusals.js';
 
 /** What a body may be. Bytes and milliseconds; `Infinity` for no limit. */
@@ -47,6 +48,12 @@ export class BodyTap {
   readonly #limits: TapLimits;
   readonly #stop: (refusal: Refusal) => void;
   readonly #push: IncomingMessage['push'];
+  readonly #read: IncomingMessage['_read'];
+  readonly #share = new FairReader(() => this.#resume());
+  /** Whether this turn's share of the event loop is used up. */
+  #waits = false;
+  /** Whether the reader wants more, or nobody is there to say so. */
+  #wanted = false;
   #decoder: Decoder | undefined;
   #undecoded = 0;
   #wire = 0;
@@ -63,6 +70,7 @@ export class BodyTap {
     this.#limits = limits;
     this.#stop = stop;
     this.#push = req.push.bind(req);
+    this.#read = req._read.bind(req);
   }
 
   /** Starts to count. When it resolves, what had arrived before is counted too. */
@@ -71,6 +79,10 @@ export class BodyTap {
     const encoding = (req.headers['content-encoding'] ?? 'identity').toLowerCase();
     this.#decoder = decoders[encoding]?.();
     req.push = (chunk: Buffer | null) => this.#take(chunk);
+    req._read = (size) => {
+      if (this.#waits) this.#wanted = true;
+      else this.#read(size);
+    };
     req.once('close', this.release);
     this.#idle = setTimeout(() => this.#stalled(), this.#limits.idleMs).unref();
     if (req.complete) this.#end();
@@ -97,12 +109,29 @@ export class BodyTap {
   /** Stops counting; the body is nobody's concern any more. */
   readonly release = (): void => {
     clearTimeout(this.#idle);
+    this.#share.leave();
+    this.#resume();
     this.#req.off('close', this.release);
     if (!this.#severed) this.#decoder?.removeAllListeners('data').destroy();
     if (!this.#req.complete) this.#rest?.end();
   };
 
   #take(chunk: Buffer | null): boolean {
+    const room = this.#takeOn(chunk);
+    if (chunk === null || !this.#share.take(chunk.length)) return room;
+    this.#waits = true;
+    this.#wanted ||= room;
+    return false;
+  }
+
+  #resume(): void {
+    this.#waits = false;
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    this.#read(0);
+  }
+
+  #takeOn(chunk: Buffer | null): boolean {
     if (chunk === null) this.#end();
     if (this.#severed) {
       if (chunk === null) this.#rest?.end();
@@ -185,7 +214,10 @@ export class BodyTap {
     const req = this.#req;
     // The client can't send while it waits for our 100, or while the reader is slower than it is.
     const ours =
-      awaitsContinue(req) || this.#undecoded > 0 || req.readableLength >= req.readableHighWaterMark;
+      awaitsContinue(req) ||
+      this.#waits ||
+      this.#undecoded > 0 ||
+      req.readableLength >= req.readableHighWaterMark;
     if (ours) this.#idle?.refresh();
     else if (bodyOf(req) !== 'aborted') this.#fail(uploadTimeout(this.#limits.idleMs));
   }

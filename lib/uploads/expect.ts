@@ -30,10 +30,9 @@ export function answerExpect(server: Server): () => void {
 function continueWhenRead(req: IncomingMessage, res: ServerResponse): void {
   waiting.add(req);
   // `_read` is what a stream calls when someone first wants its data, however they ask for it.
+  const read = req._read.bind(req);
   req._read = (size) => {
-    delete (req as { _read?: unknown })._read;
-    waiting.delete(req);
-    if (!res.headersSent && !res.destroyed) res.writeContinue();
-    req._read(size);
+    if (waiting.delete(req) && !res.headersSent && !res.destroyed) res.writeContinue();
+    read(size);
   };
 }
