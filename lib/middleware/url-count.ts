@@ -18,7 +18,7 @@ import {
 } from '../options.js';
 import type { Duration, Size } from '../units.js';
 import { bodyOf, isMultipart } from '../uploads/body.js';
-import { malformedBody, requestTooLarge, unsupportedEncoding } from '../uploads/refusals.js';
+import { malformedBody, requestTooLarge } from '../uploads/refusals.js';
 import { mediaType } from '../uploads/types.js';
 import { asList, checkUrls, valuesAt } from '../uploads/urls.js';
 import { fileSizeHandlingChecks, fileSizeLimitChecks, fileSizeOf } from './file-size.js';
@@ -206,6 +206,5 @@ function bodyParser(handling: CheckedUrlCountHandling, inherited: AnswerOptions)
 function refusalOf(error: unknown, maxRequest: number): Refusal | undefined {
   const { type, message } = error as { type?: string; message: string };
   if (type === 'entity.too.large') return requestTooLarge(maxRequest);
-  if (type === 'encoding.unsupported') return unsupportedEncoding(['gzip', 'deflate', 'br'], 'unknown');
   return typeof type === 'string' ? malformedBody(message) : undefined;
 }
