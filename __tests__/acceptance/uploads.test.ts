@@ -6,6 +6,9 @@ import { expressVersions, jsonErrors } from '../support/apps.js';
 import { formBody, type Part } from '../support/forms.js';
 import { listen, rawSocket, until, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const multipart = 'multipart/form-data; boundary=b';
 const form = (size: number, urls = 1): Uint8Array<ArrayBuffer> =>
   new Uint8Array(

@@ -11,6 +11,9 @@ import * as fileSizeSnippets from './snippets/file-size.js';
 import * as urlCountSnippets from './snippets/url-count.js';
 import { uploadAnswers } from './upload-answers.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const top = join(__dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(top, path), 'utf8');
 const pages = ['docs/reference/file-size.md', 'docs/reference/url-count.md'];

@@ -4,6 +4,9 @@ import { lingerBounds, refuse } from '../../lib/http/refuse.js';
 import { expressVersions } from '../support/apps.js';
 import { listen, rawSocket, until, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const answer = { status: 413, headers: { 'X-Limit': 'a' }, body: { error: 'X' } };
 const usual = { ...lingerBounds };
 afterEach(() => Object.assign(lingerBounds, usual));

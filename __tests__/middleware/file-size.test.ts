@@ -21,6 +21,9 @@ import { deferred, expressVersions, jsonErrors } from '../support/apps.js';
 import { formBody, type Part } from '../support/forms.js';
 import { listen, rawSocket, until, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const boundary = 'xxBOUNDARYxx';
 const multipart = `multipart/form-data; boundary=${boundary}`;
 const file = (size: number, name = 'a.mp4', type = 'video/mp4', field = 'file'): Part => ({

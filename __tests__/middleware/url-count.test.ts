@@ -15,6 +15,9 @@ import { expressVersions, jsonErrors } from '../support/apps.js';
 import { formBody } from '../support/forms.js';
 import { listen, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const servers: Listening[] = [];
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
 

@@ -6,6 +6,9 @@ import { answerExpect } from '../../lib/uploads/expect.js';
 import { expressVersions } from '../support/apps.js';
 import { listen, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 interface Outcome {
   status: number;
   connection: string | undefined;

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ownTempDir, removeLeftovers } from '../../lib/uploads/temp-dir.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 let parent: string;
 beforeEach(async () => (parent = await mkdtemp(join(tmpdir(), 'temp-dir-test-'))));
 afterEach(() => rm(parent, { recursive: true, force: true }));
