@@ -37,7 +37,7 @@ export async function rawSocket(port: number): Promise<Socket & { received(): st
 }
 
 /** Waits, one turn of the event loop at a time, until something is so. */
-export async function until(isSo: () => boolean, what = 'the condition', timeoutMs = 5_000): Promise<void> {
+export async function until(isSo: () => boolean, what = 'the condition', timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!isSo()) {
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);

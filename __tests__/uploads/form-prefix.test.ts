@@ -10,6 +10,9 @@ import { readFormPrefix, type FormPrefixOptions } from '../../lib/uploads/form-p
 import { formBody, type Part } from '../support/forms.js';
 import { listen, rawSocket, until, type Listening } from '../support/http.js';
 
+// A slow machine is no failure.
+jest.setTimeout(30_000);
+
 const boundary = '----a boundary';
 const multipart = `multipart/form-data; boundary="${boundary}"`;
 const parts: Part[] = [

@@ -89,9 +89,13 @@ function readUntilFile(
       settled = true;
       clearTimeout(timer);
       req.off('readable', take).off('close', aborted);
-      parser.removeAllListeners('field').removeAllListeners('file').removeAllListeners('finish').destroy();
-      // A stream notices only on the next tick that nobody listens to `readable` any more; until then it stays paused.
-      process.nextTick(() => (error === undefined ? resolve() : reject(error)));
+      // The parser can't be destroyed under its own feet, and a stream notices only on the next tick that nobody
+      // listens to `readable` any more; until then it stays paused.
+      process.nextTick(() => {
+        parser.destroy();
+        if (error === undefined) resolve();
+        else reject(error);
+      });
     };
     const aborted = (): void => settle(goneAway());
 
@@ -110,13 +114,15 @@ function readUntilFile(
     };
 
     parser.on('field', (name: string | undefined, value) => {
-      if (name !== undefined) fields[name] = value;
+      if (name !== undefined && !settled) fields[name] = value;
     });
     parser.on('file', (_name, file) => {
       file.on('error', () => {}).resume();
-      settle();
+      if (!settled) settle();
     });
-    parser.on('finish', () => settle());
+    parser.on('finish', () => {
+      if (!settled) settle();
+    });
     parser.on('error', (error) => {
       if (!settled) settle(malformed(error));
     });
