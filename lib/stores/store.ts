@@ -195,8 +195,8 @@ export interface LimitStore {
   ): Promise<{ finished: string[]; restored: string[] }>;
 
   /**
-   * Stores limits that replace those of the same name for this customer, from the next `admit` on and in every process;
-   * `null` removes them. Names that an admission doesn't carry have no effect on it. What runs is never ended by it.
+   * Stores limits that replace those of the same name and kind for this customer, from the next `admit` on and in every
+   * process; `null` removes them. A limit keeps its own `key`, so that it stays the same counter. Names that an admission doesn't carry have no effect on it. What runs is never ended by it.
    */
   setOverride(customer: string, limits: readonly Limit[] | null): Promise<void>;
 

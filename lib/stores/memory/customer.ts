@@ -92,7 +92,8 @@ export class Customer {
   #overridden(limit: Limit): Limit {
     const override = this.#overrides?.get(limit.name);
     if (override?.kind !== limit.kind) return limit;
-    return limit.key === undefined ? override : { ...override, key: limit.key };
+    const { key: _, ...replacement } = override;
+    return limit.key === undefined ? replacement : { ...replacement, key: limit.key };
   }
 
   /** Charges the rates of the job, whatever the limits say. Its slots are counted while it is leased. */
