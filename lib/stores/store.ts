@@ -58,6 +58,12 @@ export interface AdmitRequest {
    */
   run: string;
   terms: Terms;
+  /**
+   * The job was admitted elsewhere and exists, as while this store could not be reached: it is taken in whatever the limits
+   * say, beyond them if need be. Its rates are not charged, since their time is over. A store that processes share keeps in
+   * mind for a day that an unknown job was finished; the decision is then `replayed`, with the job as it ended.
+   */
+  adopt?: boolean;
 }
 
 /** How a job can end. */

@@ -92,8 +92,10 @@ export class Customer {
   #overridden(limit: Limit): Limit {
     const override = this.#overrides?.get(limit.name);
     if (override?.kind !== limit.kind) return limit;
-    const { key: _, ...replacement } = override;
-    return limit.key === undefined ? replacement : { ...replacement, key: limit.key };
+    const replacement = { ...override };
+    if (limit.key === undefined) delete replacement.key;
+    else replacement.key = limit.key;
+    return replacement;
   }
 
   /** Charges the rates of the job, whatever the limits say. Its slots are counted while it is leased. */
@@ -106,7 +108,7 @@ export class Customer {
   addCharge(job: JobRecord, charge: Charge): void {
     (job.added ??= []).push(charge);
     for (const limit of charge.terms.limits) {
-      if (charge.shadowed.includes(limit.name)) continue;
+      if (charge.uncharged.includes(limit.name)) continue;
       this.#addToLog(limit, charge.at);
       if (limit.kind === 'concurrency') this.#count(limit, 1);
     }

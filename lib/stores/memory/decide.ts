@@ -8,12 +8,24 @@ export interface Verdict {
   /** States as they are before the charge. */
   states: LimitState[];
   shadowed: readonly string[];
+  /** Names of the limits that are not to be charged. */
+  uncharged: readonly string[];
   refused: Refused | undefined;
 }
 
 const NONE: readonly string[] = [];
 
-export function checkLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+/** @param adopt The job exists already: nothing refuses, and its rates are not charged. */
+export function checkLimits(
+  customer: Customer,
+  limits: readonly Limit[],
+  now: number,
+  adopt: boolean,
+): Verdict {
+  if (adopt) {
+    const states = limits.map((limit) => stateOf(customer, limit, now));
+    return { states, shadowed: NONE, uncharged: ratesOf(limits), refused: undefined };
+  }
   const states: LimitState[] = [];
   let shadowed: string[] | undefined;
   let violations: Violation[] | undefined;
@@ -24,10 +36,13 @@ export function checkLimits(customer: Customer, limits: readonly Limit[], now: n
     if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
     else (violations ??= []).push(violationOf(customer, limit, now));
   }
-  const verdict: Verdict = { states, shadowed: shadowed ?? NONE, refused: undefined };
-  if (violations) verdict.refused = { ...refusalOf(violations), limits: states, shadowed: verdict.shadowed };
-  return verdict;
+  const over = shadowed ?? NONE;
+  const refused = violations && { ...refusalOf(violations), limits: states, shadowed: over };
+  return { states, shadowed: over, uncharged: over, refused };
 }
+
+export const ratesOf = (limits: readonly Limit[]): string[] =>
+  limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
 
 export function stateOf(customer: Customer, limit: Limit, now: number): LimitState {
   return limit.kind === 'concurrency'
@@ -61,9 +76,9 @@ function violationOf(customer: Customer, limit: Limit, now: number): Violation {
 }
 
 /** Turns the states into those after the charge. */
-export function chargeStates(states: LimitState[], shadowed: readonly string[]): LimitState[] {
+export function chargeStates(states: LimitState[], uncharged: readonly string[]): LimitState[] {
   for (const state of states) {
-    if (shadowed.includes(state.name)) continue;
+    if (uncharged.includes(state.name)) continue;
     state.used += 1;
     state.remaining = Math.max(0, state.remaining - 1);
     if (state.windowMs !== undefined) state.resetAfterMs ??= state.windowMs;

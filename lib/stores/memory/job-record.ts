@@ -6,8 +6,8 @@ export const NEVER = -1;
 /** What one admission charged: the limits of its terms, at this time, but for those that it only watched. */
 export interface Charge {
   readonly terms: Terms;
-  /** Names of shadow limits that were over and so were not charged. */
-  readonly shadowed: readonly string[];
+  /** Names of the limits that were not charged: shadow limits that were over, and the rates of a job made elsewhere. */
+  readonly uncharged: readonly string[];
   at: number;
 }
 
@@ -32,7 +32,7 @@ export class JobRecord implements Charge {
     readonly id: string,
     readonly run: string,
     readonly terms: Terms,
-    readonly shadowed: readonly string[],
+    readonly uncharged: readonly string[],
   ) {}
 
   /** Calls back for every limit that was charged. */
@@ -71,8 +71,8 @@ export class JobRecord implements Charge {
   }
 }
 
-function visitCharged({ terms, shadowed, at }: Charge, visit: (limit: Limit, at: number) => void): void {
-  for (const limit of terms.limits) if (!shadowed.includes(limit.name)) visit(limit, at);
+function visitCharged({ terms, uncharged, at }: Charge, visit: (limit: Limit, at: number) => void): void {
+  for (const limit of terms.limits) if (!uncharged.includes(limit.name)) visit(limit, at);
 }
 
 function shortestIn({ limits }: Terms, of: (limit: ConcurrencyLimit) => number | undefined): number {

@@ -18,7 +18,7 @@ import type {
 } from '../store.js';
 import type { Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { chargeStates, checkLimits, stateOf } from './decide.js';
+import { chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
 import { JobRecord, NEVER } from './job-record.js';
 
 export interface MemoryStoreOptions {
@@ -60,14 +60,14 @@ export class MemoryStore implements LimitStore {
     warnInCluster();
   }
 
-  async admit({ ref, run, terms }: AdmitRequest): Promise<Decision> {
+  async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {
     const now = this.#now();
     const customer = this.#customers.get(ref.customer, now, true);
     const known = customer.find(ref.id, now);
     if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now);
+      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now, adopt);
     }
-    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now);
+    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now, adopt);
     return {
       allowed: true,
       replayed: true,
@@ -77,24 +77,32 @@ export class MemoryStore implements LimitStore {
     };
   }
 
-  #admitNew(customer: Customer, id: string, run: string, terms: Terms, now: number): Decision {
-    const { states, shadowed, refused } = checkLimits(customer, terms.limits, now);
+  #admitNew(
+    customer: Customer,
+    id: string,
+    run: string,
+    terms: Terms,
+    now: number,
+    adopt: boolean,
+  ): Decision {
+    const { states, shadowed, uncharged, refused } = checkLimits(customer, terms.limits, now, adopt);
     if (refused) return refused;
     this.#customers.makeRoomForJob();
     customer.forget(id);
-    const job = new JobRecord(id, run, terms, shadowed);
+    const job = new JobRecord(id, run, terms, uncharged);
     customer.chargeRates(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
-    return { allowed: true, replayed: false, limits: chargeStates(states, shadowed), shadowed };
+    return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number): Decision {
+  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
     const missing = job.state === 'pending' ? job.missing(terms.limits) : [];
-    const { shadowed, refused } = checkLimits(customer, missing, now);
+    const { shadowed, uncharged, refused } = checkLimits(customer, missing, now, adopt);
     if (refused) return refused;
     if (missing.length > 0) {
-      customer.addCharge(job, { terms: { ...terms, limits: missing }, shadowed, at: this.#chargeTime() });
+      const at = this.#chargeTime();
+      customer.addCharge(job, { terms: { ...terms, limits: missing }, uncharged, at });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -200,8 +208,7 @@ export class MemoryStore implements LimitStore {
     if (job === undefined) {
       this.#customers.makeRoomForJob();
       // Its rate was charged when it was created, by a store that has forgotten it.
-      const rates = terms.limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
-      job = new JobRecord(id, id, customer.effective(terms), rates);
+      job = new JobRecord(id, id, customer.effective(terms), ratesOf(terms.limits));
       job.stamp(now);
     } else if (job.state === 'lapsed') {
       customer.chargeRates(job, this.#chargeTime());
