@@ -31,12 +31,20 @@ const declarations = [...pieces].map(
   ([name, source]) => `const ${camelCase(name)}Piece = ${literal(strip(source))};\n`,
 );
 for (const [name, source] of readAll()) {
-  const included = /^--- @include (.*)$/m.exec(source)?.[1]?.split(' ') ?? [];
-  const parts = [...included.map((piece) => pieces.get(piece)), source].map(strip);
-  const sha = createHash('sha1').update(parts.join('\n')).digest('hex');
-  const list = [...included.map((piece) => `${camelCase(piece)}Piece`), literal(parts.at(-1))].join(', ');
+  // A line `--- @include a b` stands for these pieces, where it is.
+  const parts = source
+    .split(/^\s*(--- @include .*)$/m)
+    .flatMap((part) =>
+      part.startsWith('--- @include ') ? part.split(' ').slice(2) : [{ text: strip(part) }],
+    )
+    .filter((part) => part.text !== '');
+  const whole = parts.map((part) => part.text ?? strip(pieces.get(part))).join('\n');
+  const sha = createHash('sha1').update(whole).digest('hex');
+  const list = parts.map((part) =>
+    part.text === undefined ? `${camelCase(part)}Piece` : literal(part.text),
+  );
   declarations.push(
-    `// prettier-ignore\nexport const ${camelCase(name)} = script('${name}', '${sha}', [${list}]);\n`,
+    `// prettier-ignore\nexport const ${camelCase(name)} = script('${name}', '${sha}', [${list.join(', ')}]);\n`,
   );
 }
 

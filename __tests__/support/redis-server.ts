@@ -1,16 +1,12 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, connect, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { requireProgram } from './services.js';
 
 const run = promisify(execFile);
-
-/** `describe` where redis-server is installed, else `describe.skip`. */
-export const describeWithRedis: jest.Describe = requireProgram('redis-server') ? describe : describe.skip;
 
 /** A port that was free a moment ago, and whose Cluster bus port exists. */
 export async function freePort(): Promise<number> {
@@ -44,7 +40,9 @@ export class RedisServer {
   /** Starts it, again after `kill`. Its data is there if it was saved. */
   async start(): Promise<void> {
     const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--save', ''];
-    const child = spawn('redis-server', [...args, '--loglevel', 'warning', ...this.args], { stdio: 'ignore' });
+    const child = spawn('redis-server', [...args, '--loglevel', 'warning', ...this.args], {
+      stdio: 'ignore',
+    });
     this.#process = child;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     await until(async () => (await this.cli('PING')).includes('PONG'), `redis-server on ${this.port}`);
@@ -123,12 +121,3 @@ export async function until(
     await delay(20);
   }
 }
-
-/** Whether anything listens there. */
-export const isListening = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('close', () => undefined);
-    socket.once('connect', () => socket.destroy());
-  });

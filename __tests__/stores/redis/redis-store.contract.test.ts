@@ -2,7 +2,8 @@ import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
 import { RedisStore, type RedisStoreOptions } from '../../../lib/stores/redis/redis-store.js';
 import { storeContract } from '../../../lib/testing/index.js';
-import { describeWithRedis, RedisCluster, RedisServer } from '../../support/redis-server.js';
+import { RedisCluster, RedisServer } from '../../support/redis-server.js';
+import { describeWithRedis } from '../../support/with-redis.js';
 
 type Client = RedisStoreOptions['client'];
 

@@ -1,7 +1,3 @@
-import { ConfigError } from '../../errors.js';
-import { connectIoredis, isIoredis } from './ioredis.js';
-import { connectNodeRedis, isNodeRedis } from './node-redis.js';
-
 /** What RedisStore needs of a client, the same for all of them. One small adapter a client library makes it. */
 export interface RedisConnection {
   /** The client as it was given. */
@@ -16,31 +12,4 @@ export interface RedisConnection {
   deleteMatching(pattern: string): Promise<void>;
   /** Names the node of a Cluster that has the hash slot now; the same for all slots where there is one node. */
   nodeOf(slot: number): string;
-}
-
-/**
- * The connection over a client of ioredis (`Redis`, `Cluster`) or node-redis (`createClient`, `createCluster`), told
- * apart by what they can do.
- *
- * @throws {ConfigError} `CONFIG_MISSING_OPTION`, `CONFIG_INVALID_OPTION`
- */
-export function connect(client: unknown, option: string): RedisConnection {
-  if (isNodeRedis(client)) return connectNodeRedis(client);
-  if (isIoredis(client)) {
-    if (client.options?.keyPrefix) {
-      throw new ConfigError(
-        'CONFIG_INVALID_OPTION',
-        option,
-        'an ioredis client without keyPrefix (give RedisStore a prefix instead)',
-        client.options.keyPrefix,
-      );
-    }
-    return connectIoredis(client);
-  }
-  throw new ConfigError(
-    client === undefined ? 'CONFIG_MISSING_OPTION' : 'CONFIG_INVALID_OPTION',
-    option,
-    'a client of ioredis (Redis, Cluster) or of redis (createClient, createCluster)',
-    client,
-  );
 }

@@ -1,13 +1,27 @@
 import { createHash } from 'node:crypto';
 import { refusalOf, type Violation } from '../refusal.js';
 import type { LimitState } from '../../decision.js';
-import type { AdmitRequest, Decision, EndState, JobState, Limit, StoredJob, Terms } from '../store.js';
+import {
+  counterOf,
+  type AdmitRequest,
+  type Decision,
+  type EndState,
+  type JobState,
+  type Limit,
+  type StoredJob,
+  type Terms,
+} from '../store.js';
 
 /** Terms or an override as scripts take them. Limits are JSON objects; one without `limit` has none. */
 export interface Encoded {
   /** Names the JSON within a customer's book. */
   readonly ref: string;
   readonly json: string;
+}
+
+/** Terms as admit.lua takes them: the numbers that it decides by are read without decoding the JSON. */
+export interface EncodedTerms extends Encoded {
+  readonly args: readonly string[];
 }
 
 const REF_LENGTH = 8;
@@ -21,14 +35,25 @@ export function encodeLimits(limits: readonly Limit[], more: Partial<Terms> = {}
   return { ref, json };
 }
 
-const encodedTerms = new WeakMap<Terms, Encoded>();
+const encodedTerms = new WeakMap<Terms, EncodedTerms>();
+
+const argsOf = (limit: Limit): string[] => [
+  limit.kind === 'concurrency' ? 'c' : 'r',
+  counterOf(limit),
+  limit.limit === Infinity ? '' : String(limit.limit),
+  limit.kind === 'concurrency' ? '' : String(limit.windowMs),
+  limit.mode === 'shadow' ? '1' : '',
+];
 
 /** Encoded once for each object, since a plan's terms are one object for all its admissions. */
-export function encodeTerms(terms: Terms): Encoded {
+export function encodeTerms(terms: Terms): EncodedTerms {
   let encoded = encodedTerms.get(terms);
   if (encoded === undefined) {
     const { limits, plan, pendingMs, rememberMs } = terms;
-    encoded = encodeLimits(limits, { ...(plan === undefined ? {} : { plan }), pendingMs, rememberMs });
+    encoded = {
+      ...encodeLimits(limits, { ...(plan === undefined ? {} : { plan }), pendingMs, rememberMs }),
+      args: limits.flatMap(argsOf),
+    };
     encodedTerms.set(terms, encoded);
   }
   return encoded;

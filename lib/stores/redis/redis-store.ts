@@ -15,7 +15,8 @@ import type {
   Terms,
   Usage,
 } from '../store.js';
-import { connect, type RedisConnection } from './connection.js';
+import { connect } from './connect.js';
+import type { RedisConnection } from './connection.js';
 import {
   decodeDecision,
   decodeJob,
@@ -103,7 +104,7 @@ export class RedisStore implements LimitStore {
 
   async admit(request: AdmitRequest): Promise<Decision> {
     const { ref, run, terms } = request;
-    const { ref: termsRef, json } = encodeTerms(terms);
+    const { ref: termsRef, json, args } = encodeTerms(terms);
     // A job whose id the client chose may exist already, whatever the limits say.
     const cache = run === ref.id && request.adopt !== true && !this.#closed ? this.#refusals : undefined;
     const known = cache?.get(ref.customer, termsRef, performance.now());
@@ -112,7 +113,7 @@ export class RedisStore implements LimitStore {
     const reply = (await this.#run(
       scripts.admit,
       [keys.book, keys.lost, keys.job(ref.id), keys.override, ...keys.logs(terms.limits)],
-      [ref.id, run, termsRef, json, request.adopt === true ? '1' : ''],
+      [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
     )) as unknown[];
     this.#tellLapsed(ref.customer, reply[1]);
     const decision = decodeDecision(request, reply);

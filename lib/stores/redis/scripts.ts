@@ -16,31 +16,7 @@ const script = (name: string, sha: string, parts: string[]): Script => ({
   source: parts.join('\n'),
 });
 
-const bookPiece = `local call = redis.call
-local customerKey = KEYS[1]
-local book = call('HMGET', customerKey, '.time', '.ahead', '.due', '.jobs', '.keep', '.window', '.freed', '.every')
-local clock = call('TIME')
-local micros = clock[1] * 1000000 + clock[2] + ARGV[1] * 1000
-local ahead = tonumber(book[2]) or 0
-local latest = tonumber(book[1]) or 0
-micros = micros + ahead
-if micros < latest then
-ahead = ahead + latest - micros
-micros = latest
-end
-local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
-local due = tonumber(book[3]) or math.huge
-local jobs = tonumber(book[4]) or 0
-local keep = tonumber(book[5]) or 0
-local window = tonumber(book[6]) or 0
-local IDLE = 600000
-local needed = 0
-local dirty = false
-local put, gone, held, owed, changed = {}, {}, {}, {}, {}
-local function set(field, value)
-put[#put + 1] = field
-put[#put + 1] = value
-end
+const changesPiece = `changed, gone, held, owed = {}, {}, {}, {}
 local function heldOf(counter)
 if not held[counter] then held[counter] = tonumber(call('HGET', customerKey, 'n' .. counter)) or 0 end
 return held[counter]
@@ -57,79 +33,8 @@ local function setOwed(counter, text)
 owed[counter] = text
 changed['w' .. counter] = text ~= '' and text
 end
-local function save()
-for field, value in pairs(changed) do
-if value then set(field, value) else gone[#gone + 1] = field end
-end
-if #put + #gone == 0 and not dirty then return end
-if #gone > 0 then call('HDEL', customerKey, unpack(gone)) end
-local idle = math.max(IDLE, window)
-local wanted = now + idle
-if jobs > 0 then wanted = math.max(wanted, needed) end
-local renew = keep < wanted or (jobs == 0 and keep > wanted + idle)
-if renew then
-keep = wanted + idle
-set('.keep', keep)
-end
-call('HSET', customerKey, '.time', micros, '.ahead', ahead, '.due', due == math.huge and '' or due, '.jobs', jobs,
-unpack(put))
-if renew then call('PEXPIRE', customerKey, keep - now) end
-end
 local function wall(time)
 return time and math.floor(time - ahead / 1000) or ''
-end`;
-
-const countersPiece = `local function countLog(key, edge)
-local used = call('LLEN', key)
-if used == 0 then return 0 end
-local oldest = tonumber(call('LINDEX', key, 0))
-if oldest > edge then return used, oldest end
-local second = used > 1 and tonumber(call('LINDEX', key, 1))
-if second and second > edge then
-call('LPOP', key)
-return used - 1, second
-end
-if tonumber(call('LINDEX', key, -1)) <= edge then
-call('DEL', key)
-return 0
-end
-local old, fresh = 0, used - 1
-while fresh - old > 1 do
-local middle = math.floor((old + fresh) / 2)
-if tonumber(call('LINDEX', key, middle)) <= edge then old = middle else fresh = middle end
-end
-call('LTRIM', key, fresh, -1)
-return used - fresh, tonumber(call('LINDEX', key, 0))
-end
-local function settleLog(limit, counter, key, refundKey)
-for sign, at, time in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/') do
-if sign == '+' then
-call('RPUSH', key, at)
-call('PEXPIRE', key, limit.windowMs + 1)
-elseif countLog(refundKey, time - limit.windowMs * 1000) < (limit.limit or math.huge) then
-if call('LREM', key, -1, at) > 0 then
-call('RPUSH', refundKey, time)
-call('PEXPIRE', refundKey, limit.windowMs + 1)
-end
-end
-end
-setOwed(counter, '')
-end
-local function untilOver(time, limit)
-return math.ceil((time - micros) / 1000) + limit.windowMs
-end
-local function look(limit, key, refundKey)
-local counter = counterOf(limit)
-local entry = { limit = limit, counter = counter, key = key, reset = -1, retry = -1 }
-if limit.kind == 'concurrency' then
-entry.used = heldOf(counter)
-return entry
-end
-if owedOf(counter) ~= '' then settleLog(limit, counter, key, refundKey) end
-local oldest
-entry.used, oldest = countLog(key, micros - limit.windowMs * 1000)
-if oldest then entry.reset = untilOver(oldest, limit) end
-return entry
 end`;
 
 const leasesPiece = `local lostKey = KEYS[2]
@@ -180,15 +85,16 @@ for i = 1, #entries, 2 do
 local ref = string.match(entries[i], '^t(.*)$')
 if ref and not used[ref] then call('HDEL', customerKey, entries[i]) end
 end
-set('.terms', 0)
+changed['.terms'] = 0
+end
+local function storeTerms(ref, json, used)
+call('HSET', customerKey, 't' .. ref, json)
+if call('HINCRBY', customerKey, '.terms', 1) >= TIDY_TERMS then tidyTerms(used) end
 end
 local function keepTerms(job)
 local refs = refsOf(job)
 for ref, value in pairs(refs) do
-if call('HEXISTS', customerKey, 't' .. ref) == 0 then
-call('HSET', customerKey, 't' .. ref, cjson.encode(value))
-if call('HINCRBY', customerKey, '.terms', 1) >= TIDY_TERMS then tidyTerms(refs) end
-end
+if call('HEXISTS', customerKey, 't' .. ref) == 0 then storeTerms(ref, cjson.encode(value), refs) end
 end
 end
 local function lease(job, untilTime)
@@ -205,7 +111,7 @@ end
 job.untilTime = untilTime
 changed['j' .. job.id] = writeRecord(job)
 if untilTime < due then due = untilTime end
-needed = math.max(needed, untilTime + (job.state == 'r' and MONTH or HOUR))
+needed = math.max(needed or 0, untilTime + (job.state == 'r' and MONTH or HOUR))
 end
 local function freed()
 local last, every = tonumber(book[7]), tonumber(book[8])
@@ -353,6 +259,60 @@ if maxRun == math.huge then return nil end
 return math.min(job.startedAt + maxRun, now + heartbeat)
 end`;
 
+const logPiece = `local function countLog(key, edge)
+local used = call('LLEN', key)
+if used == 0 then return 0 end
+local oldest = tonumber(call('LINDEX', key, 0))
+if oldest > edge then return used, oldest end
+local second = used > 1 and tonumber(call('LINDEX', key, 1))
+if second and second > edge then
+call('LPOP', key)
+return used - 1, second
+end
+if tonumber(call('LINDEX', key, -1)) <= edge then
+call('DEL', key)
+return 0
+end
+local old, fresh = 0, used - 1
+while fresh - old > 1 do
+local middle = math.floor((old + fresh) / 2)
+if tonumber(call('LINDEX', key, middle)) <= edge then old = middle else fresh = middle end
+end
+call('LTRIM', key, fresh, -1)
+return used - fresh, tonumber(call('LINDEX', key, 0))
+end`;
+
+const openPiece = `local call = redis.call
+local customerKey = KEYS[1]
+local book = call('HMGET', customerKey, '.time', '.ahead', '.due', '.jobs', '.keep', '.window', '.freed', '.every',
+unpack(more))
+local clock = call('TIME')
+local ahead, latest = tonumber(book[2]) or 0, tonumber(book[1]) or 0
+local micros = clock[1] * 1000000 + clock[2] + ARGV[1] * 1000 + ahead
+if micros < latest then
+ahead = ahead + latest - micros
+micros = latest
+end
+local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
+local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
+local window = tonumber(book[6]) or 0
+local put, changed, gone, held, owed, needed, dirty = {}`;
+
+const owedPiece = `local function settleLog(counter, most, windowMs, key, refundKey)
+for sign, at, time in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/') do
+if sign == '+' then
+call('RPUSH', key, at)
+call('PEXPIRE', key, windowMs + 1)
+elseif countLog(refundKey, time - windowMs * 1000) < (most or math.huge) then
+if call('LREM', key, -1, at) > 0 then
+call('RPUSH', refundKey, time)
+call('PEXPIRE', refundKey, windowMs + 1)
+end
+end
+end
+setOwed(counter, '')
+end`;
+
 const ratesPiece = `local function owe(sign, limit, counter, at)
 if limit.kind ~= 'creation-rate' or not limit.limit then return end
 local time = sign == '+' and at or stamp
@@ -387,8 +347,44 @@ return job.state .. ';' .. job.at .. ';' .. (job.startedAt or '') .. ';' .. (job
 .. job.untilTime .. ';' .. job.charges .. ';' .. length .. ';' .. run .. job.rest
 end`;
 
-const settlePiece = `local lapsed = {}
-if now >= due then
+const savePiece = `if changed then
+for field, value in pairs(changed) do
+if value then
+put[#put + 1] = field
+put[#put + 1] = value
+else
+gone[#gone + 1] = field
+end
+end
+if #gone > 0 then
+call('HDEL', customerKey, unpack(gone))
+dirty = true
+end
+end
+if dirty or #put > 0 then
+local size, keep = #put, tonumber(book[5]) or 0
+local idle = window > 600000 and window or 600000
+local wanted = now + idle
+if jobs > 0 and needed and needed > wanted then wanted = needed end
+local renew = keep < wanted or (jobs == 0 and keep > wanted + idle)
+if renew then
+keep = wanted + idle
+put[size + 1], put[size + 2] = '.keep', keep
+size = size + 2
+end
+if ahead ~= (tonumber(book[2]) or 0) then
+put[size + 1], put[size + 2] = '.ahead', ahead
+size = size + 2
+end
+if due ~= (tonumber(book[3]) or math.huge) then
+put[size + 1], put[size + 2] = '.due', due == math.huge and '' or due
+size = size + 2
+end
+call('HSET', customerKey, '.time', stamp, '.jobs', jobs, unpack(put))
+if renew then call('PEXPIRE', customerKey, keep - now) end
+end`;
+
+const settlePiece = `if now >= due then
 local entries = call('HGETALL', customerKey)
 local left = 1000
 due = math.huge
@@ -425,134 +421,159 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '258b2519a0ce3dcbd71e462c9975e84a6fd10142', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, countersPiece, `local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
-local adopt = ARGV[6] == '1'
+export const admit = script('admit', '4cb61e90ad555c5ee41b1e88b60c171b8a73f0e8', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+local adopt = ARGV[7] == '1'
+local more = { 'j' .. id, 't' .. ref }
+for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
+for i = 8, #ARGV, 5 do
+local index = (i - 3) / 5
+local rate = ARGV[i] == 'r'
+local stored = book[10 + index]
+entries[index] = {
+counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
+key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
+used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
+}
+if rate then
+nextKey = nextKey + 2
+rare = rare or stored
+end
+end
+local lapsed, overrideJson, overrideRef = {}, '', ''
+local replayed, take, beforeCharge, addToJob
+if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then`, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
-local override, overrideRef = call('GET', KEYS[4]), ''
+local override = call('GET', KEYS[4])
 if override then
-overrideRef, override = string.sub(override, 1, 8), string.sub(override, 9)
-terms[overrideRef] = cjson.decode(override)
-end
-local function estimate()
-local last, every = tonumber(book[7]), tonumber(book[8])
-if not every or now - last > 300000 then return 10000 end
-return math.min(60000, math.max(1000, math.floor(every)))
-end
-local entries, answer, shadowed, refused = {}, { 1, lapsed, override or '' }, {}, false
-local function lookAt(wanted)
-local nextKey = 5
-entries = {}
-for i, limit in ipairs(asked.limits) do
-local key, refundKey
-if limit.kind == 'creation-rate' then
-key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
-nextKey = nextKey + 2
-end
-if not wanted or wanted(counterOf(limit)) then
-local entry = look(overridden(limit, terms[overrideRef]), key, refundKey)
-entry.index = i
-entries[#entries + 1] = entry
+overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
+terms[overrideRef] = cjson.decode(overrideJson)
+for i, entry in ipairs(entries) do
+local limit = overridden(asked.limits[i], terms[overrideRef])
+entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
 end
 end
-end
-local function decide()
 for _, entry in ipairs(entries) do
-local most = entry.limit.limit
+if not entry.key then
+entry.used = heldOf(entry.counter)
+elseif owedOf(entry.counter) ~= '' then
+settleLog(entry.counter, entry.most, entry.windowMs, entry.key, entry.refundKey)
+end
+end
+local known = find(id, KEYS[3])
+local ended = known and known.charges == '!'
+local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
+if (ended and adopt) or (again and known.run ~= run) then
+replayed = describe(known)
+elseif again then
+local job, charged = known, {}
+if job.state == 'p' then
+for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+end
+for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+addToJob = function(charges)
+job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
+keepTerms(job)
+lease(job, job.untilTime)
+end
+else
+beforeCharge = function()
+if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+local used = { [ref] = 1, [overrideRef] = 1 }
+if not book[10] then storeTerms(ref, ARGV[5], used) end
+if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
+storeTerms(overrideRef, overrideJson, used)
+end
+end
+end
+end
+local shadowed, free, charging, refused = '', '', false, false
+for index = 1, replayed and 0 or #entries do
+local entry = entries[index]
+local most, key = entry.most, entry.key
+if key then
+local used = call('LLEN', key)
+local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
+local edge = micros - entry.windowMs * 1000
+if oldest and oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
+end
+entry.used = used
+if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+end
+if not entry.known then
+charging = true
 if adopt then
-entry.free = entry.key
+entry.free = key
 elseif most and entry.used >= most then
 entry.free = true
-if entry.limit.mode == 'shadow' then
-shadowed[#shadowed + 1] = entry.index
+if entry.shadow then
+shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
 else
 refused = true
 if most == 0 then
 entry.retry = 0
-elseif entry.key then
-entry.retry = untilOver(tonumber(call('LINDEX', entry.key, -most)), entry.limit)
+elseif key then
+entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
 else
-entry.retry = estimate()
+local last, every = tonumber(book[7]), tonumber(book[8])
+if not every or now - last > 300000 then every = 10000 end
+entry.retry = math.min(60000, math.max(1000, math.floor(every)))
 end
 end
 end
+if entry.free then free = free .. (free == '' and '' or ',') .. index end
 end
 end
-local function charge()
-local free = {}
-for _, entry in ipairs(entries) do
-if entry.free then
-free[#free + 1] = entry.index
-else
+if charging and not refused then
+if beforeCharge then beforeCharge() end
+for index = 1, #entries do
+local entry = entries[index]
+if not entry.free and not entry.known then
 entry.used = entry.used + 1
-if entry.key then
-local windowMs = entry.limit.windowMs
-if entry.limit.limit then
+if not entry.key then
+if take then
+take(entry.counter, 1)
+else
+put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
+end
+else
+if entry.most then
 call('RPUSH', entry.key, stamp)
-call('PEXPIRE', entry.key, windowMs + 1)
+call('PEXPIRE', entry.key, entry.windowMs + 1)
 end
-if entry.reset < 0 then entry.reset = windowMs end
-if windowMs > window then
-window = windowMs
-changed['.window'] = window
-end
-end
+if entry.reset < 0 then entry.reset = entry.windowMs end
+if entry.windowMs > window then
+window = entry.windowMs
+put[#put + 1], put[#put + 2] = '.window', window
 end
 end
-return ref .. '.' .. overrideRef .. '~' .. table.concat(free, ',')
-end
-local function report()
-save()
-if refused then answer[1] = 0 end
-answer[4] = table.concat(shadowed, ',')
-for _, entry in ipairs(entries) do
-answer[#answer + 1] = entry.index
-answer[#answer + 1] = entry.used
-answer[#answer + 1] = entry.reset
-answer[#answer + 1] = entry.retry
-end
-return answer
-end
-local job = find(id, KEYS[3])
-if job and job.charges == '!' then
-if adopt then return { 2, lapsed, describe(job) } end
-job = nil
-end
-if not job or job.state == 'u' or job.state == 'l' then
-lookAt()
-decide()
-if not refused then
-if job and job.lost then call('HDEL', lostKey, id) end
-lease({
-id = id, state = 'p', at = stamp, charges = charge(), run = run, rest = '', key = job and KEYS[3],
-}, now + asked.pendingMs)
-end
-return report()
-end
-if job.run ~= run then
-save()
-return { 2, lapsed, describe(job) }
-end
-if job.state == 'p' then
-local known = {}
-for _, entry in ipairs(limitsOf(job)) do known[entry.counter] = true end
-lookAt(function(counter) return not known[counter] end)
-decide()
-if refused then return report() end
-if #entries > 0 then
-job.charges = job.charges .. '+' .. charge() .. (job.at == stamp and '' or '@' .. stamp)
-for _, entry in ipairs(entries) do
-if not entry.free and not entry.key then hold(entry.counter, 1) end
-end
-keepTerms(job)
-lease(job, job.untilTime)
 end
 end
-lookAt()
-return report()`]);
+local charges = ref .. '.' .. overrideRef .. '~' .. free
+if addToJob then
+addToJob(charges)
+else
+local untilTime = now + ARGV[6]
+put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;;' .. untilTime .. ';' .. charges .. ';'
+.. (run == id and ';' or #run .. ';' .. run)
+jobs = jobs + 1
+if untilTime < due then due = untilTime end
+needed = untilTime + 3600000
+end
+end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
+local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
+local last = 4
+for index = 1, #entries do
+local entry = entries[index]
+if not (refused and entry.known) then
+answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
+last = last + 4
+end
+end
+return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'dd1231e6ca24c11b6ad8e7965ecd199cc57c7835', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', 'f6b72457fbda5a76dfb76c28cf6f77c408ff1947', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -571,12 +592,10 @@ elseif job.state == 'u' then
 answer = 'refunded'
 else
 answer = 'finished'
-end
-save()
-return { answer, lapsed }`]);
+end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'ae432c3c210c14ef704533eea3fe8cf582dd4096', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', 'd02c3454c02dd9bb556ebff3b6b1ce6cf27735f3', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -593,14 +612,10 @@ finish(job, ARGV[3])
 answer = 'finished'
 else
 answer = 'already'
-end
-save()
-return { answer, lapsed }`]);
+end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', '3a1bd20b2675bc65c5ab9682007de4df1512ed3c', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
-save()
-return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', 'df30e36528e3542ce8f1f5ec1652e3c8f36453c8', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -615,7 +630,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '3382f8691cf703ea21131f96238ab7fe67fff37c', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', '50bcf66901741646c5608d5eea5ab3bb57101d37', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -665,22 +680,18 @@ if job then
 start(job)
 if job.leased then restored[#restored + 1] = id end
 end
-end
-save()
-return { lapsed, finished, restored }`]);
+end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', '0ef111131a7c1b2d4a74cb3d63ce5ca1dd93685d', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', 'e7e63d4d5783610562cbe007391e718e0182ac6b', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
 answer = 'refunded'
-end
-save()
-return { answer, lapsed }`]);
+end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '25a5a0fe2f286cb87f9304ba7540a549e1ad4a55', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', 'd7354ca9ba4ac2fd3d05c30dca26e1e798fccc15', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -704,9 +715,7 @@ elseif job.state == 'u' then
 answer = 'refunded'
 else
 answer = 'finished'
-end
-save()
-return { answer, lapsed }`]);
+end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
 export const setOverride = script('set-override', '3878b550976fe016ba43f9b298e210c3a9ff3005', [`if ARGV[2] == '' then
@@ -717,7 +726,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', 'b0a94a7db25256f27770e6e66bc111af83f04fc8', [bookPiece, limitsPiece, recordPiece, ratesPiece, leasesPiece, settlePiece, countersPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', '594e6bec7e13f63c70bcf4a591cd87a5f1ee95ac', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
@@ -729,10 +738,19 @@ if limit.kind == 'creation-rate' then
 key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
 nextKey = nextKey + 2
 end
-local entry = look(overridden(limit, overrides), key, refundKey)
+limit = overridden(limit, overrides)
+local counter, used, reset = counterOf(limit), nil, -1
+if key then
+if owedOf(counter) ~= '' then settleLog(counter, limit.limit, limit.windowMs, key, refundKey) end
+local oldest
+used, oldest = countLog(key, micros - limit.windowMs * 1000)
+if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+else
+used = heldOf(counter)
+end
 answer[#answer + 1] = i
-answer[#answer + 1] = entry.used
-answer[#answer + 1] = entry.reset
+answer[#answer + 1] = used
+answer[#answer + 1] = reset
 end
 if jobs > 0 then
 local entries = call('HGETALL', customerKey)
@@ -743,6 +761,4 @@ job.leased = true
 running[#running + 1] = describe(job)
 end
 end
-end
-save()
-return answer`]);
+end`, savePiece, `return answer`]);

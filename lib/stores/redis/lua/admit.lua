@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle counters
 -- Decides on a job by all limits and charges all of them or none.
 --
 -- KEYS[1]  the customer's book
@@ -11,150 +10,180 @@
 -- ARGV[3]  run
 -- ARGV[4]  reference of the terms
 -- ARGV[5]  the terms, JSON
--- ARGV[6]  1: the job runs already, so it is taken in whatever the limits say, its rates uncharged
+-- ARGV[6]  how long a pending lease lives, ms
+-- ARGV[7]  1: the job runs already, so it is taken in whatever the limits say, its rates uncharged
+-- ARGV[8]  and on, for every limit: r creation rate | c concurrency, counter, limit or '', window in ms or '', 1: shadow
 --
 -- Answer   { 1 allowed | 0 refused, lapsed ids, override JSON or '', shadow limits over (indexes joined by commas),
 --            limit index, used, reset ms or -1, retry ms or -1 where it does not refuse, and so on }
 --          { 2 replayed, lapsed ids, job }
 local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
-local adopt = ARGV[6] == '1'
-local asked = cjson.decode(ARGV[5])
-terms[ref] = asked
+local adopt = ARGV[7] == '1'
+local more = { 'j' .. id, 't' .. ref }
+for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end
+--- @include open
+-- This script runs for every request, so that its usual way makes few tables and no functions, which cost most in Lua.
 
-local override, overrideRef = call('GET', KEYS[4]), ''
-if override then
-  overrideRef, override = string.sub(override, 1, 8), string.sub(override, 9)
-  terms[overrideRef] = cjson.decode(override)
+local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
+for i = 8, #ARGV, 5 do
+  local index = (i - 3) / 5
+  local rate = ARGV[i] == 'r'
+  local stored = book[10 + index]
+  entries[index] = {
+    counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
+    key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
+    used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
+  }
+  if rate then
+    nextKey = nextKey + 2
+    rare = rare or stored
+  end
 end
 
--- When a slot is likely free: at least a second, at most a minute.
-local function estimate()
-  local last, every = tonumber(book[7]), tonumber(book[8])
-  if not every or now - last > 300000 then return 10000 end
-  return math.min(60000, math.max(1000, math.floor(every)))
-end
+local lapsed, overrideJson, overrideRef = {}, '', ''
+-- Set where the job, its terms or the customer are not as they are most times.
+local replayed, take, beforeCharge, addToJob
 
-local entries, answer, shadowed, refused = {}, { 1, lapsed, override or '' }, {}, false
+if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
+  --- @include changes record limits rates leases settle log owed
+  take = hold
+  local asked = cjson.decode(ARGV[5])
+  terms[ref] = asked
 
--- Looks where the limits stand of which `wanted` holds.
-local function lookAt(wanted)
-  local nextKey = 5
-  entries = {}
-  for i, limit in ipairs(asked.limits) do
-    local key, refundKey
-    if limit.kind == 'creation-rate' then
-      key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
-      nextKey = nextKey + 2
+  local override = call('GET', KEYS[4])
+  if override then
+    overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
+    terms[overrideRef] = cjson.decode(overrideJson)
+    for i, entry in ipairs(entries) do
+      local limit = overridden(asked.limits[i], terms[overrideRef])
+      entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
     end
-    if not wanted or wanted(counterOf(limit)) then
-      local entry = look(overridden(limit, terms[overrideRef]), key, refundKey)
-      entry.index = i
-      entries[#entries + 1] = entry
+  end
+  for _, entry in ipairs(entries) do
+    if not entry.key then
+      entry.used = heldOf(entry.counter)
+    elseif owedOf(entry.counter) ~= '' then
+      settleLog(entry.counter, entry.most, entry.windowMs, entry.key, entry.refundKey)
+    end
+  end
+
+  local known = find(id, KEYS[3])
+  local ended = known and known.charges == '!'
+  local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
+  if (ended and adopt) or (again and known.run ~= run) then
+    replayed = describe(known)
+  elseif again then
+    -- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
+    local job, charged = known, {}
+    if job.state == 'p' then
+      for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+    end
+    for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+    addToJob = function(charges)
+      job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
+      keepTerms(job)
+      lease(job, job.untilTime)
+    end
+  else
+    beforeCharge = function()
+      if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+      local used = { [ref] = 1, [overrideRef] = 1 }
+      if not book[10] then storeTerms(ref, ARGV[5], used) end
+      if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
+        storeTerms(overrideRef, overrideJson, used)
+      end
     end
   end
 end
 
--- Finds out which of these limits refuse, and which are not to be charged.
-local function decide()
-  for _, entry in ipairs(entries) do
-    local most = entry.limit.limit
+local shadowed, free, charging, refused = '', '', false, false
+for index = 1, replayed and 0 or #entries do
+  local entry = entries[index]
+  local most, key = entry.most, entry.key
+  if key then
+    local used = call('LLEN', key)
+    local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
+    local edge = micros - entry.windowMs * 1000
+    if oldest and oldest <= edge then
+      --- @include log
+      used, oldest = countLog(key, edge)
+    end
+    entry.used = used
+    if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+  end
+  if not entry.known then
+    charging = true
     if adopt then
-      entry.free = entry.key
+      entry.free = key
     elseif most and entry.used >= most then
       entry.free = true
-      if entry.limit.mode == 'shadow' then
-        shadowed[#shadowed + 1] = entry.index
+      if entry.shadow then
+        shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
       else
         refused = true
         if most == 0 then
           entry.retry = 0
-        elseif entry.key then
-          entry.retry = untilOver(tonumber(call('LINDEX', entry.key, -most)), entry.limit)
+        elseif key then
+          entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
         else
-          entry.retry = estimate()
+          -- A guess when a slot is free: at least a second, at most a minute.
+          local last, every = tonumber(book[7]), tonumber(book[8])
+          if not every or now - last > 300000 then every = 10000 end
+          entry.retry = math.min(60000, math.max(1000, math.floor(every)))
         end
       end
     end
+    if entry.free then free = free .. (free == '' and '' or ',') .. index end
   end
 end
 
--- Charges these limits but for the slots, which are counted while the job holds a lease. Gives what records say of it.
-local function charge()
-  local free = {}
-  for _, entry in ipairs(entries) do
-    if entry.free then
-      free[#free + 1] = entry.index
-    else
+if charging and not refused then
+  if beforeCharge then beforeCharge() end
+  for index = 1, #entries do
+    local entry = entries[index]
+    if not entry.free and not entry.known then
       entry.used = entry.used + 1
-      if entry.key then
-        local windowMs = entry.limit.windowMs
-        if entry.limit.limit then
-          call('RPUSH', entry.key, stamp)
-          call('PEXPIRE', entry.key, windowMs + 1)
+      if not entry.key then
+        if take then
+          take(entry.counter, 1)
+        else
+          put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
         end
-        if entry.reset < 0 then entry.reset = windowMs end
-        if windowMs > window then
-          window = windowMs
-          changed['.window'] = window
+      else
+        if entry.most then
+          call('RPUSH', entry.key, stamp)
+          call('PEXPIRE', entry.key, entry.windowMs + 1)
+        end
+        if entry.reset < 0 then entry.reset = entry.windowMs end
+        if entry.windowMs > window then
+          window = entry.windowMs
+          put[#put + 1], put[#put + 2] = '.window', window
         end
       end
     end
   end
-  return ref .. '.' .. overrideRef .. '~' .. table.concat(free, ',')
-end
-
-local function report()
-  save()
-  if refused then answer[1] = 0 end
-  answer[4] = table.concat(shadowed, ',')
-  for _, entry in ipairs(entries) do
-    answer[#answer + 1] = entry.index
-    answer[#answer + 1] = entry.used
-    answer[#answer + 1] = entry.reset
-    answer[#answer + 1] = entry.retry
-  end
-  return answer
-end
-
-local job = find(id, KEYS[3])
-if job and job.charges == '!' then
-  -- Finished before the process that admitted it could tell of it.
-  if adopt then return { 2, lapsed, describe(job) } end
-  job = nil
-end
-
-if not job or job.state == 'u' or job.state == 'l' then
-  lookAt()
-  decide()
-  if not refused then
-    if job and job.lost then call('HDEL', lostKey, id) end
-    lease({
-      id = id, state = 'p', at = stamp, charges = charge(), run = run, rest = '', key = job and KEYS[3],
-    }, now + asked.pendingMs)
-  end
-  return report()
-end
-
-if job.run ~= run then
-  save()
-  return { 2, lapsed, describe(job) }
-end
-
--- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
-if job.state == 'p' then
-  local known = {}
-  for _, entry in ipairs(limitsOf(job)) do known[entry.counter] = true end
-  lookAt(function(counter) return not known[counter] end)
-  decide()
-  if refused then return report() end
-  if #entries > 0 then
-    job.charges = job.charges .. '+' .. charge() .. (job.at == stamp and '' or '@' .. stamp)
-    for _, entry in ipairs(entries) do
-      if not entry.free and not entry.key then hold(entry.counter, 1) end
-    end
-    keepTerms(job)
-    lease(job, job.untilTime)
+  local charges = ref .. '.' .. overrideRef .. '~' .. free
+  if addToJob then
+    addToJob(charges)
+  else
+    local untilTime = now + ARGV[6]
+    put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;;' .. untilTime .. ';' .. charges .. ';'
+      .. (run == id and ';' or #run .. ';' .. run)
+    jobs = jobs + 1
+    if untilTime < due then due = untilTime end
+    needed = untilTime + 3600000
   end
 end
-lookAt()
-return report()
+--- @include save
+if replayed then return { 2, lapsed, replayed } end
+
+local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
+local last = 4
+for index = 1, #entries do
+  local entry = entries[index]
+  if not (refused and entry.known) then
+    answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
+    last = last + 4
+  end
+end
+return answer

@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- Pending to running.
 --
 -- KEYS[1]  the customer's book
@@ -10,6 +9,8 @@
 -- ARGV[4]  run
 --
 -- Answer   { what LimitStore.commit says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -30,5 +31,5 @@ elseif job.state == 'u' then
 else
   answer = 'finished'
 end
-save()
+--- @include save
 return { answer, lapsed }

@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- Ends the job and frees its lease, exactly once. That an unknown job was finished is kept in mind for a day, for the process
 -- that admitted it while the store could not be reached and will tell of it later.
 --
@@ -10,6 +9,8 @@
 -- ARGV[3]  the state it ends in, as records write it
 --
 -- Answer   { what LimitStore.finish says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
@@ -28,5 +29,5 @@ elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
 else
   answer = 'already'
 end
-save()
+--- @include save
 return { answer, lapsed }

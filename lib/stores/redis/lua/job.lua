@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- The stored job.
 --
 -- KEYS[1]  the customer's book
@@ -9,6 +8,8 @@
 --
 -- Answer   { job, lapsed ids } or { '', lapsed ids }; a job is { id, state as records write it, admitted at, started at or '',
 --          finished at or '', lease until or '', plan or '' }, times as dates in ms
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local job = findJob(ARGV[2], KEYS[3])
-save()
+--- @include save
 return { job and describe(job) or '', lapsed }

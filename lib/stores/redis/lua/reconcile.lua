@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- Makes the leases agree with the host's own list of running jobs.
 --
 -- KEYS[1]  the customer's book
@@ -12,6 +11,8 @@
 -- ARGV[5]  and on: the ids of the listed jobs
 --
 -- Answer   { lapsed ids, ids finished, ids restored }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
@@ -68,5 +69,5 @@ for i = 5, #ARGV do
     if job.leased then restored[#restored + 1] = id end
   end
 end
-save()
+--- @include save
 return { lapsed, finished, restored }

@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- Gives back exactly what this run of the job was charged.
 --
 -- KEYS[1]  the customer's book
@@ -9,11 +8,13 @@
 -- ARGV[3]  run
 --
 -- Answer   { what LimitStore.refund says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
   undo(job, 'u')
   answer = 'refunded'
 end
-save()
+--- @include save
 return { answer, lapsed }

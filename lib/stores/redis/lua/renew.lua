@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle
 -- Heartbeat.
 --
 -- KEYS[1]  the customer's book
@@ -8,6 +7,8 @@
 -- ARGV[2]  the job's id
 --
 -- Answer   { what LimitStore.renew says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -33,5 +34,5 @@ elseif job.state == 'u' then
 else
   answer = 'finished'
 end
-save()
+--- @include save
 return { answer, lapsed }

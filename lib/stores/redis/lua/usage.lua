@@ -1,4 +1,3 @@
---- @include book limits record rates leases settle counters
 -- Where the customer stands, and who holds its leases. Charges nothing.
 --
 -- KEYS[1]  the customer's book
@@ -9,6 +8,8 @@
 -- ARGV[2]  the limits, JSON
 --
 -- Answer   { lapsed ids, override JSON or '', jobs as job.lua describes them, limit index, used, reset ms or -1, and so on }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle log owed
 local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
@@ -21,10 +22,19 @@ for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
     key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
     nextKey = nextKey + 2
   end
-  local entry = look(overridden(limit, overrides), key, refundKey)
+  limit = overridden(limit, overrides)
+  local counter, used, reset = counterOf(limit), nil, -1
+  if key then
+    if owedOf(counter) ~= '' then settleLog(counter, limit.limit, limit.windowMs, key, refundKey) end
+    local oldest
+    used, oldest = countLog(key, micros - limit.windowMs * 1000)
+    if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+  else
+    used = heldOf(counter)
+  end
   answer[#answer + 1] = i
-  answer[#answer + 1] = entry.used
-  answer[#answer + 1] = entry.reset
+  answer[#answer + 1] = used
+  answer[#answer + 1] = reset
 end
 if jobs > 0 then
   local entries = call('HGETALL', customerKey)
@@ -36,5 +46,5 @@ if jobs > 0 then
     end
   end
 end
-save()
+--- @include save
 return answer

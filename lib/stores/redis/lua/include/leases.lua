@@ -56,17 +56,19 @@ local function tidyTerms(used)
     local ref = string.match(entries[i], '^t(.*)$')
     if ref and not used[ref] then call('HDEL', customerKey, entries[i]) end
   end
-  set('.terms', 0)
+  changed['.terms'] = 0
+end
+
+local function storeTerms(ref, json, used)
+  call('HSET', customerKey, 't' .. ref, json)
+  if call('HINCRBY', customerKey, '.terms', 1) >= TIDY_TERMS then tidyTerms(used) end
 end
 
 -- Keeps the terms that the job refers to in the book.
 local function keepTerms(job)
   local refs = refsOf(job)
   for ref, value in pairs(refs) do
-    if call('HEXISTS', customerKey, 't' .. ref) == 0 then
-      call('HSET', customerKey, 't' .. ref, cjson.encode(value))
-      if call('HINCRBY', customerKey, '.terms', 1) >= TIDY_TERMS then tidyTerms(refs) end
-    end
+    if call('HEXISTS', customerKey, 't' .. ref) == 0 then storeTerms(ref, cjson.encode(value), refs) end
   end
 end
 
@@ -85,7 +87,7 @@ local function lease(job, untilTime)
   job.untilTime = untilTime
   changed['j' .. job.id] = writeRecord(job)
   if untilTime < due then due = untilTime end
-  needed = math.max(needed, untilTime + (job.state == 'r' and MONTH or HOUR))
+  needed = math.max(needed or 0, untilTime + (job.state == 'r' and MONTH or HOUR))
 end
 
 -- A slot came free: takes it into the average of how often they do, in which about the last ten gaps count.

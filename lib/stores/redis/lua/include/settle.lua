@@ -1,6 +1,5 @@
--- Brings the book up to now: frees the leases that ran out. Looks at all of them, but only once the earliest is due. Frees a
+-- Brings the book up to now: frees the leases that ran out, and adds those of pending jobs to `lapsed`. Looks at all of them, but only once the earliest is due. Frees a
 -- thousand at most, so that one script stays short; the others are counted until the next one.
-local lapsed = {}
 if now >= due then
   local entries = call('HGETALL', customerKey)
   local left = 1000
