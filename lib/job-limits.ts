@@ -48,41 +48,41 @@ export interface JobLimitsOptions extends SharedOptions {
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
 export interface JobLimits {
   /** Decides whether a job may be created, by the customer's plan. */
-  admission(options?: AdmissionOptions): RequestHandler;
+  admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
-  creationRate(options: CreationRateOptions): RequestHandler;
+  creationRate: (options: CreationRateOptions) => RequestHandler;
   /** One limit on running jobs besides the plan's, or one for a route alone. */
-  concurrency(options: ConcurrencyMiddlewareOptions): RequestHandler;
+  concurrency: (options: ConcurrencyMiddlewareOptions) => RequestHandler;
   /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
-  requestRate(options?: RequestRateMiddlewareOptions): RequestHandler;
+  requestRate: (options?: RequestRateMiddlewareOptions) => RequestHandler;
   /** Answers with where the customer stands. */
-  usage(options?: AnswerOptions): RequestHandler;
+  usage: (options?: AnswerOptions) => RequestHandler;
   /**
    * The job that this request was admitted for.
    *
    * @throws {JobLimitsError} `NO_ADMISSION` where no admission is mounted before.
    */
-  job(req: Request): AdmittedJob;
+  job: (req: Request) => AdmittedJob;
   /** Ends a job, in any process that shares the store: its slot goes back, exactly once. */
-  finish(ref: JobRef, outcome: { state: EndState }): ReturnType<LimitStore['finish']>;
+  finish: (ref: JobRef, outcome: { state: EndState }) => ReturnType<LimitStore['finish']>;
   /** Heartbeat of a running job, for limits with `heartbeat`. */
-  renew(ref: JobRef): ReturnType<LimitStore['renew']>;
+  renew: (ref: JobRef) => ReturnType<LimitStore['renew']>;
   /** The same as `usage()` answers, for code. */
-  usageOf(customer: string): Promise<CustomerUsage>;
+  usageOf: (customer: string) => Promise<CustomerUsage>;
   /**
    * Makes a customer's slots agree with the host's own list of running jobs, after data was lost on either side. Jobs
    * committed less than a minute ago are left alone.
    */
-  reconcile(customer: string, runningIds: readonly string[]): ReturnType<LimitStore['reconcile']>;
+  reconcile: (customer: string, runningIds: readonly string[]) => ReturnType<LimitStore['reconcile']>;
   /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
-  setPlans(plans: Record<string, Plan>): void;
-  on<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
-  off<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
+  setPlans: (plans: Record<string, Plan>) => void;
+  on: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
+  off: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   readonly store: LimitStore;
   /** Forgets all that was counted, in the store too. For tests. */
-  reset(): Promise<void>;
+  reset: () => Promise<void>;
   /** Waits for what is under way and stops all timers; closes the store where it made it. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 const RECONCILE_GRACE_MS = 60_000;

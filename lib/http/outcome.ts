@@ -1,4 +1,5 @@
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
+import { stateOfRequest } from './request-state.js';
 
 /** Told once how the app answered. */
 export interface OutcomeListener {
@@ -8,39 +9,36 @@ export interface OutcomeListener {
   abandoned(res: Response): void;
 }
 
-const LISTENER = Symbol('express-job-limits outcome');
-
-type Watched = Response & { [LISTENER]?: OutcomeListener | undefined };
-
 /**
  * Watches a response for the status that the *app* gives it. `finish` tells it for a client that stays. When the client
  * goes away first, `finish` never comes and the status of a response that nobody has begun reads 200: so after `close` the
- * app's first move on the response is waited for. One listener a response.
+ * app's first move on the response is waited for. One listener a request.
  */
-export function watchOutcome(res: Response, listener: OutcomeListener): void {
-  (res as Watched)[LISTENER] = listener;
+export function watchOutcome(req: Request, res: Response, listener: OutcomeListener): void {
+  stateOfRequest(req).outcome = listener;
   res.on('finish', onFinish);
   res.on('close', onClose);
 }
 
-function onFinish(this: Watched): void {
+function onFinish(this: Response): void {
   tell(this);
 }
 
-function onClose(this: Watched): void {
-  const listener = this[LISTENER];
-  if (listener === undefined) return;
+function onClose(this: Response): void {
+  const { outcome } = stateOfRequest(this.req);
+  if (outcome === undefined) return;
   if (begun(this)) tell(this);
   else {
     waitForApp(this);
-    listener.abandoned(this);
+    outcome.abandoned(this);
   }
 }
 
-function tell(res: Watched): void {
-  const listener = res[LISTENER];
-  res[LISTENER] = undefined;
-  listener?.answered(res);
+function tell(res: Response): void {
+  const state = stateOfRequest(res.req);
+  const { outcome } = state;
+  state.outcome = undefined;
+  outcome?.answered(res);
 }
 
 /** Whether the app has begun its answer. A stream piped into it that has not sent a byte yet shows only by its listener. */
@@ -48,7 +46,7 @@ const begun = (res: Response): boolean =>
   res.headersSent || res.writableEnded || res.listenerCount('unpipe') > 0;
 
 /** Writing to a closed response sends nothing and emits nothing, so that the calls themselves have to be seen. */
-function waitForApp(res: Watched): void {
+function waitForApp(res: Response): void {
   for (const method of ['end', 'write'] as const) {
     const original = res[method].bind(res) as (...args: unknown[]) => never;
     res[method] = (...args: unknown[]) => {

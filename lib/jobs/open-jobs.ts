@@ -14,7 +14,8 @@ export class OpenJobs {
   /** Jobs to renew, and whether they were here at the last turn already. */
   readonly #open = new Map<AdmittedJob, boolean>();
   readonly #unsettled = new Map<() => Promise<unknown>, number>();
-  readonly #underWay = new Set<Promise<void>>();
+  #underWay = 0;
+  #idle: (() => void) | undefined;
   #stop: (() => void) | undefined;
 
   constructor(
@@ -35,28 +36,35 @@ export class OpenJobs {
 
   /** Does what the end of a request asks of the store; again later when the store fails. Never throws. */
   settle(operation: string, run: () => Promise<unknown>): void {
-    const settled = run().then(
-      () => void this.#unsettled.delete(run),
-      (error: unknown) => {
-        const tries = (this.#unsettled.get(run) ?? 0) + 1;
-        const again = error instanceof StoreError && tries <= MOST_TRIES;
-        if (again) this.#unsettled.set(run, tries);
-        else this.#unsettled.delete(run);
-        this.failed(operation, error);
-        if (again) this.#start();
-      },
+    this.#underWay += 1;
+    run().then(
+      () => this.#done(run),
+      (error: unknown) => this.#failed(operation, run, error),
     );
-    this.#underWay.add(settled);
-    void settled.finally(() => this.#underWay.delete(settled));
   }
 
   /** Stops the timer and waits for what is under way. */
   async close(): Promise<void> {
+    this.#open.clear();
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    this.#unsettled.clear();
     this.#stop?.();
     this.#stop = undefined;
-    this.#open.clear();
-    this.#unsettled.clear();
-    await Promise.all(this.#underWay);
+  }
+
+  #done(run: () => Promise<unknown>): void {
+    if (this.#unsettled.size > 0) this.#unsettled.delete(run);
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#idle?.();
+  }
+
+  #failed(operation: string, run: () => Promise<unknown>, error: unknown): void {
+    const tries = (this.#unsettled.get(run) ?? 0) + 1;
+    this.#done(run);
+    this.failed(operation, error);
+    if (!(error instanceof StoreError) || tries > MOST_TRIES) return;
+    this.#unsettled.set(run, tries);
+    this.#start();
   }
 
   #start(): void {

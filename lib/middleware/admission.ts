@@ -1,12 +1,12 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../decision.js';
-import { describe, RequestError, StoreError } from '../errors.js';
+import { ConfigError, describe, RequestError, StoreError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
 import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
 import { watchOutcome } from '../http/outcome.js';
 import { showLimits } from '../http/rate-limit-headers.js';
-import { stateOfRequest } from '../http/request-state.js';
+import { setJob, setLimits, stateOfRequest } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { AdmittedJob } from '../jobs/admitted-job.js';
 import { randomId } from '../jobs/job-id.js';
@@ -25,7 +25,7 @@ import {
 import type { Plan } from '../plans/plan.js';
 import { Plans, type PlanOf } from '../plans/plans.js';
 import type { Decision } from '../stores/store.js';
-import { setProperty, sharedChecks, type Context, type SharedOptions } from './context.js';
+import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { standaloneContext } from './standalone.js';
 import { storeUnavailable } from './store-unavailable.js';
 import { termsByPlan, type TermsOf } from './terms.js';
@@ -136,7 +136,7 @@ async function admit(
     return refuseRequest(admission, storeUnavailable, earlier, req, res, next);
   }
   context.emit('decision', { customer, ref, plan: terms.plan, decision });
-  setProperty(req, context.properties.limits, showLimits(req, res, decision.limits));
+  setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
   if (!decision.allowed) return refuseRequest(admission, decision, earlier, req, res, next);
   if (earlier) {
     earlier.terms.push(terms);
@@ -148,7 +148,7 @@ async function admit(
     context.emit(operation, { ref: of, answer }),
   );
   stateOfRequest(req).jobs.push(job);
-  setProperty(req, context.properties.job, job);
+  setJob(req, context.properties.job, job);
   if (job.existing) return replay(admission, job, req, res, next);
   job.hold = admission.hold;
   follow(admission, job, req, res);
@@ -243,7 +243,7 @@ function follow({ context, options }: Admission, job: AdmittedJob, req: Request,
       openJobs.settle('commit', () => job.commit());
     }
   };
-  watchOutcome(res, {
+  watchOutcome(req, res, {
     answered: settle,
     abandoned() {
       // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
@@ -289,7 +289,10 @@ export function admission(options: StandaloneAdmissionOptions): RequestHandler {
 }
 
 /** A plan is checked in full where it is put among the plans. */
-export const planCheck: Check<Plan | PlanOf> = (value) => value as Plan | PlanOf;
+export const planCheck: Check<Plan | PlanOf> = (value, option) => {
+  if (value !== undefined) return value as Plan | PlanOf;
+  throw new ConfigError('CONFIG_MISSING_OPTION', option, 'a plan, or a function that returns one', value);
+};
 
 export const plansOf = (plan: Plan | PlanOf, { clock, pending }: { clock: Clock; pending: number }): Plans =>
   typeof plan === 'function'

@@ -1,9 +1,7 @@
-import type { Request } from 'express';
 import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../clock.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
-import type { AdmittedJob } from '../jobs/admitted-job.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -129,7 +127,3 @@ export const forward =
     const { type, ...value } = event;
     emit(type, value as never);
   };
-
-export function setProperty(req: Request, name: string, value: AdmittedJob | unknown[]): void {
-  (req as unknown as Record<string, unknown>)[name] = value;
-}
