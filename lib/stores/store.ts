@@ -133,7 +133,17 @@ export interface LimiterOptions {
 
 /** What a store tells without being asked. */
 export type StoreEvent =
-  { type: 'lapsed'; ref: JobRef } | { type: 'records-dropped'; count: number; reason: string };
+  | { type: 'lapsed'; ref: JobRef }
+  | { type: 'records-dropped'; count: number; reason: string }
+  /** A call to the store failed. */
+  | { type: 'store-error'; operation: string; error: unknown }
+  /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
+  | { type: 'store-switched'; to: 'store' | 'local' | 'allow' | 'deny'; partition: string }
+  /**
+   * What happened while the store could not be reached was told to it: so many jobs that were admitted meanwhile run and
+   * are counted now; so many changes were too many to keep.
+   */
+  | { type: 'journal-written'; adopted: number; dropped: number };
 
 /**
  * Where limits are counted. Every operation is atomic: of two that race, one sees all of the other or nothing.

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
-import { checkOptions, count, having, withDefault } from '../../options.js';
+import { boolean, checkOptions, count, having, withDefault } from '../../options.js';
 import type {
   AdmitRequest,
   Decision,
@@ -28,6 +28,8 @@ export interface MemoryStoreOptions {
   maxCustomers?: number;
   /** Where time comes from. @default the machine's clock */
   clock?: Clock;
+  /** @internal Its limits are one process's share, so that several processes with one each are right. */
+  divided?: boolean;
 }
 
 let warned = false;
@@ -48,16 +50,17 @@ export class MemoryStore implements LimitStore {
   #closed = false;
 
   constructor(options: MemoryStoreOptions = {}) {
-    const { clock, ...bounds } = checkOptions<Required<MemoryStoreOptions>>('MemoryStore', options, {
+    const { clock, divided, ...bounds } = checkOptions<Required<MemoryStoreOptions>>('MemoryStore', options, {
       maxJobs: withDefault(count({ min: 1 }), 100_000),
       maxCustomers: withDefault(count({ min: 1 }), 100_000),
       clock: withDefault(having<Clock>('a clock', 'now', 'wallNow', 'every'), systemClock),
+      divided: withDefault(boolean, false),
     });
     this.#clock = clock;
     this.#customers = new Customers(bounds, clock, (event) => {
       for (const listener of this.#listeners) listener(event);
     });
-    warnInCluster();
+    if (!divided) warnInCluster();
   }
 
   async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {

@@ -20,26 +20,39 @@ const Base = RateLimiterRedis as unknown as new (
   options: IRateLimiterRedisOptions,
 ) => RateLimiterRedis & Asks;
 
-/** rate-limiter-flexible waits for Redis as long as the client does: this one asks its insurance after the timeout. */
+/** For how long Redis is not asked after it did not answer in time. */
+const REST_MS = 1_000;
+
+/**
+ * rate-limiter-flexible waits for Redis as long as the client does: this one asks its insurance after the timeout, and for
+ * a second afterwards at once.
+ */
 class TimedLimiter extends Base {
   timeoutMs = 0;
+  #restUntil = 0;
 
   override _upsert(...args: unknown[]): Promise<unknown> {
-    return this.#timed(super._upsert(...args));
+    return this.#timed(() => super._upsert(...args));
   }
 
   override _get(...args: unknown[]): Promise<unknown> {
-    return this.#timed(super._get(...args));
+    return this.#timed(() => super._get(...args));
   }
 
   override _delete(...args: unknown[]): Promise<unknown> {
-    return this.#timed(super._delete(...args));
+    return this.#timed(() => super._delete(...args));
   }
 
-  #timed(asked: Promise<unknown>): Promise<unknown> {
-    const late = (): StoreError =>
-      new StoreError('STORE_UNAVAILABLE', `Redis did not answer in ${this.timeoutMs} ms`);
-    return withTimeout(asked, this.timeoutMs, late);
+  #timed(ask: () => Promise<unknown>): Promise<unknown> {
+    if (performance.now() < this.#restUntil) return Promise.reject(this.#error());
+    return withTimeout(ask(), this.timeoutMs, () => {
+      this.#restUntil = performance.now() + REST_MS;
+      return this.#error();
+    });
+  }
+
+  #error(): StoreError {
+    return new StoreError('STORE_UNAVAILABLE', `Redis did not answer in ${this.timeoutMs} ms`);
   }
 }
 
