@@ -17,6 +17,8 @@ export interface BreakerSettings {
   out: () => void;
   /** The store answers again. Called again a second later when it throws. */
   returns: () => Promise<void>;
+  /** Calls reach the store again from now on. */
+  returned: () => void;
   /** Every failure of a call. */
   failed: (operation: string, error: unknown) => void;
 }
@@ -96,6 +98,7 @@ export class Breaker {
         await this.settings.returns();
         this.#out = false;
         this.close();
+        this.settings.returned();
       }
     } catch (error) {
       this.settings.failed('return', error);

@@ -45,6 +45,8 @@ export interface FailoverOptions {
   clock?: Clock;
 }
 
+/** How long after a failure to write the journal it is tried again. */
+const RETRY_MS = 1_000;
 /** The rates of a limiter that stands in for one that allows everything. */
 const NO_LIMIT = 1e9;
 
@@ -68,6 +70,12 @@ export class FailoverStore implements LimitStore {
   readonly #partitions: Partitions;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #unsubscribe: (() => void)[];
+  readonly #clock: Clock;
+  /** Jobs that the store has adopted, and that still hold a local slot. */
+  #adopted: JobRef[] = [];
+  #writingLate = false;
+  #lateNotes = false;
+  #stopRetry: (() => void) | undefined;
   #closed = false;
 
   constructor(options: FailoverOptions) {
@@ -90,6 +98,7 @@ export class FailoverStore implements LimitStore {
       );
     }
     this.#store = store;
+    this.#clock = clock;
     this.#shares = new Shares(processes ?? 1);
     this.#local = new MemoryStore({ clock, divided: true });
     this.#journal = new Journal(checked.journal);
@@ -98,9 +107,12 @@ export class FailoverStore implements LimitStore {
       clock,
       failed: (operation, error) => this.#emit({ type: 'store-error', operation, error }),
       out: (partition) => this.#emit({ type: 'store-switched', to: this.#mode, partition }),
-      returns: async (partition) => {
-        await this.#writeJournal((customer) => this.#partitions.nameOf(customer) === partition);
+      returns: (partition) =>
+        this.#writeJournal((customer) => this.#partitions.nameOf(customer) === partition),
+      returned: (partition) => {
         this.#emit({ type: 'store-switched', to: 'store', partition });
+        // Notes that came between the last look at the journal and now.
+        void this.#writeLate();
       },
     });
     const pass = (event: StoreEvent): void => this.#emit(event);
@@ -237,6 +249,7 @@ export class FailoverStore implements LimitStore {
     if (this.#closed) return;
     this.#closed = true;
     this.#partitions.close();
+    this.#stopRetry?.();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#local.close();
   }
@@ -257,7 +270,7 @@ export class FailoverStore implements LimitStore {
     }
     const answer = await instead();
     // The store came back, or was never out for others, while this was decided: nobody else would tell it.
-    if (!breaker.isOut && this.#journal.size > 0) void this.#writeLate();
+    if (!breaker.isOut) void this.#writeLate();
     return answer;
   }
 
@@ -265,26 +278,49 @@ export class FailoverStore implements LimitStore {
     return this.#mode === 'local' && this.#journal.holds(ref);
   }
 
+  /** Writes what concerns customers whose store is not out. Again a second later when it fails. */
   async #writeLate(): Promise<void> {
+    this.#lateNotes = true;
+    if (this.#writingLate) return;
+    this.#writingLate = true;
     try {
-      await this.#writeJournal((customer) => !this.#partitions.of(customer).isOut);
+      while (this.#lateNotes && !this.#closed) {
+        this.#lateNotes = false;
+        await this.#freeLocalSlots();
+        await this.#writeJournal((customer) => !this.#partitions.of(customer).isOut);
+        await this.#freeLocalSlots();
+      }
+      this.#stopRetry?.();
+      this.#stopRetry = undefined;
     } catch (error) {
       this.#emit({ type: 'store-error', operation: 'journal', error });
+      if (!this.#closed) this.#stopRetry ??= this.#clock.every(RETRY_MS, () => void this.#writeLate());
+    } finally {
+      this.#writingLate = false;
     }
   }
 
   async #writeJournal(wanted: (customer: string) => boolean): Promise<void> {
     if (this.#journal.size + this.#journal.dropped === 0) return;
     let adopted = 0;
-    await this.#journal.write(this.#store, wanted, async (ref, admittedHere) => {
+    await this.#journal.write(this.#store, wanted, (ref, admittedHere) => {
       if (!admittedHere) return;
       adopted += 1;
-      // Its slot is the store's matter now. What it used of the local rate stays used, should the store go out again.
-      if (this.#mode === 'local') await this.#local.finish(ref, { state: 'completed' });
+      if (this.#mode === 'local') this.#adopted.push(ref);
     });
     const { dropped } = this.#journal;
     this.#journal.dropped = 0;
     this.#emit({ type: 'journal-written', adopted, dropped });
+  }
+
+  /**
+   * Jobs that the store has adopted hold their local slots until calls reach the store again, so that these are not given
+   * away meanwhile. What they used of the local rates stays used, should the store go out again.
+   */
+  async #freeLocalSlots(): Promise<void> {
+    for (const ref of this.#adopted.splice(0)) {
+      if (!this.#closed) await this.#local.finish(ref, { state: 'completed' });
+    }
   }
 
   #emit(event: StoreEvent): void {

@@ -70,7 +70,7 @@ export class Journal {
   async write(
     store: LimitStore,
     wanted: (customer: string) => boolean,
-    written: (ref: JobRef, adopted: boolean) => Promise<void>,
+    written: (ref: JobRef, adopted: boolean) => void,
   ): Promise<void> {
     const entries = this.#entries.entries();
     const writer = async (): Promise<void> => {
@@ -82,8 +82,8 @@ export class Journal {
           ({ notes } = entry);
           await tell(store, entry);
         }
-        this.#entries.delete(key);
-        await written(entry.ref, entry.admitted !== undefined);
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+        written(entry.ref, entry.admitted !== undefined);
       }
     };
     const results = await Promise.allSettled(Array.from({ length: IN_FLIGHT }, writer));

@@ -16,6 +16,7 @@ interface PartitionEvents {
   failed: (operation: string, error: unknown) => void;
   out: (partition: string) => void;
   returns: (partition: string) => Promise<void>;
+  returned: (partition: string) => void;
 }
 
 /** How many names are tried to find one that a partition keeps. A Cluster has at most a thousand nodes. */
@@ -50,17 +51,18 @@ export class Partitions {
   }
 
   #make(name: string): Breaker {
-    const { timeoutMs, clock, failed, out, returns } = this.events;
+    const { timeoutMs, clock, failed, out, returns, returned } = this.events;
     return new Breaker({
       timeoutMs,
       clock,
       failed,
       probe: () => this.#probe(name),
       out: () => out(name),
-      returns: async () => {
-        await returns(name);
+      returns: () => returns(name),
+      returned: () => {
         // A node's name may never come back; a new breaker is made where it does.
         this.#breakers.delete(name);
+        returned(name);
       },
     });
   }
