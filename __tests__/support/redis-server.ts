@@ -44,6 +44,9 @@ export class RedisServer {
       stdio: 'ignore',
     });
     this.#process = child;
+    const kill = (): void => void child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     await until(async () => (await this.cli('PING')).includes('PONG'), `redis-server on ${this.port}`);
   }

@@ -72,7 +72,6 @@ export function redisLimiter(
     keyPrefix: `${prefix}:limiter:${keyPrefix}`,
     points,
     duration,
-    rejectIfRedisNotReady: true,
     insuranceLimiter: new RateLimiterMemory({ keyPrefix, points, duration }),
   });
   limiter.timeoutMs = timeoutMs;

@@ -17,6 +17,8 @@ interface Layout {
 export class ScriptRunner {
   #layout: Promise<void> | undefined;
   #checked = false;
+  /** Scripts that the server has run. */
+  readonly #loaded = new Set<string>();
 
   constructor(
     readonly connection: RedisConnection,
@@ -52,11 +54,13 @@ export class ScriptRunner {
 
   async #evaluate({ sha, source }: Script, keys: string[], args: string[]): Promise<unknown> {
     try {
-      return await this.connection.evalSha(sha, keys, args);
+      const reply = await this.connection.evalSha(sha, keys, args);
+      this.#loaded.add(sha);
+      return reply;
     } catch (error) {
-      // The server was restarted, flushed or has just become a primary. The script did not run.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      this.#checked = false;
+      // It did not run. A server that had it was restarted, flushed or replaced, so that its data may be another's.
+      if (this.#loaded.delete(sha)) this.#checked = false;
       return this.connection.eval(source, keys, args);
     }
   }

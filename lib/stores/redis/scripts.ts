@@ -183,11 +183,11 @@ release(job, math.min(HOUR, job.terms.rememberMs), inLost)
 end
 local function describe(job)
 local plan
-if job.charges ~= '' then
+if job.charges == '' or job.charges == '!' then
+plan = job.rest
+else
 limitsOf(job)
 plan = job.terms.plan
-else
-plan = job.rest
 end
 return {
 job.id, job.state, wall(job.at / 1000), wall(job.startedAt), job.finishedAt or '', job.leased and wall(job.untilTime) or '',
@@ -288,15 +288,17 @@ local book = call('HMGET', customerKey, '.time', '.ahead', '.due', '.jobs', '.ke
 unpack(more))
 local clock = call('TIME')
 local ahead, latest = tonumber(book[2]) or 0, tonumber(book[1]) or 0
+local dirty = false
 local micros = clock[1] * 1000000 + clock[2] + ARGV[1] * 1000 + ahead
 if micros < latest then
 ahead = ahead + latest - micros
 micros = latest
+dirty = true
 end
 local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
 local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
-local put, changed, gone, held, owed, needed, dirty = {}`;
+local put, changed, gone, held, owed, needed = {}`;
 
 const owedPiece = `local function settleLog(counter, most, windowMs, key, refundKey)
 for sign, at, time in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/') do
@@ -421,7 +423,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '4cb61e90ad555c5ee41b1e88b60c171b8a73f0e8', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', '8aee4a23eb68034e8128876bdaf8ca1fdbf2c2f0', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local more = { 'j' .. id, 't' .. ref }
 for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
@@ -573,7 +575,7 @@ end
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'f6b72457fbda5a76dfb76c28cf6f77c408ff1947', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', '0b0292e8c00c77bf5e1fcfe8f59dfc500029a640', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -595,7 +597,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'd02c3454c02dd9bb556ebff3b6b1ce6cf27735f3', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', 'd6c79d56dac4fe6ebfa3b4c6db403aa59938a02d', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -615,7 +617,7 @@ answer = 'already'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', 'df30e36528e3542ce8f1f5ec1652e3c8f36453c8', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '98c99a1effe092b391345dfe042c1ab6972e5752', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -630,7 +632,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '50bcf66901741646c5608d5eea5ab3bb57101d37', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', '579adbda7cf807e156d90354ffdba378721fab2c', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -683,7 +685,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'e7e63d4d5783610562cbe007391e718e0182ac6b', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', '4d55596b2578424d92741569373154338cffc32a', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -691,7 +693,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', 'd7354ca9ba4ac2fd3d05c30dca26e1e798fccc15', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', 'eb1c3eb2ced68b024f7d56f7b11e06758afd4661', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -726,7 +728,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', '594e6bec7e13f63c70bcf4a591cd87a5f1ee95ac', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', 'f6a6a287d546f4a343f540afabf62b8a983ee600', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}

@@ -3,6 +3,8 @@
 -- KEYS[1]  the customer's override
 -- ARGV[1]  its reference, 8 characters
 -- ARGV[2]  its JSON, or '' to remove it
+--
+-- Answer   1
 if ARGV[2] == '' then
   redis.call('DEL', KEYS[1])
 else

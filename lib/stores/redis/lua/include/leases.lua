@@ -169,11 +169,11 @@ end
 
 local function describe(job)
   local plan
-  if job.charges ~= '' then
+  if job.charges == '' or job.charges == '!' then
+    plan = job.rest
+  else
     limitsOf(job)
     plan = job.terms.plan
-  else
-    plan = job.rest
   end
   return {
     job.id, job.state, wall(job.at / 1000), wall(job.startedAt), job.finishedAt or '', job.leased and wall(job.untilTime) or '',

@@ -20,14 +20,16 @@ local book = call('HMGET', customerKey, '.time', '.ahead', '.due', '.jobs', '.ke
   unpack(more))
 local clock = call('TIME')
 local ahead, latest = tonumber(book[2]) or 0, tonumber(book[1]) or 0
+local dirty = false
 local micros = clock[1] * 1000000 + clock[2] + ARGV[1] * 1000 + ahead
 if micros < latest then
   ahead = ahead + latest - micros
   micros = latest
+  dirty = true
 end
 -- Leases go by ms; rates by µs, as text, since Lua would print so long a number rounded.
 local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
 local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
 -- What is to change in the book, written at the end by one command: fields and values by turns, and what changes.lua keeps.
-local put, changed, gone, held, owed, needed, dirty = {}
+local put, changed, gone, held, owed, needed = {}
