@@ -300,16 +300,14 @@ local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
 local put, changed, gone, held, owed, needed = {}`;
 
-const owedPiece = `local function settleLog(counter, most, windowMs, key, refundKey)
-for sign, at, time in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/') do
+const owedPiece = `local function settleLog(counter, key, refundKey)
+for sign, at, time, windowMs, most in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/(%d+)/(%d+)') do
 if sign == '+' then
 call('RPUSH', key, at)
 call('PEXPIRE', key, windowMs + 1)
-elseif countLog(refundKey, time - windowMs * 1000) < (most or math.huge) then
-if call('LREM', key, -1, at) > 0 then
+elseif countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
 call('RPUSH', refundKey, time)
 call('PEXPIRE', refundKey, windowMs + 1)
-end
 end
 end
 setOwed(counter, '')
@@ -318,7 +316,7 @@ end`;
 const ratesPiece = `local function owe(sign, limit, counter, at)
 if limit.kind ~= 'creation-rate' or not limit.limit then return end
 local time = sign == '+' and at or stamp
-setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. ';')
+setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
 end
 local function chargeRates(job)
 for _, entry in ipairs(limitsOf(job)) do
@@ -414,7 +412,7 @@ changed['j' .. name] = nil
 due = earliest
 end
 elseif kind == 'w' then
-local time, over = string.match(text, '@(%d+)/(%d+);$')
+local time, over = string.match(text, '@(%d+)/(%d+)/%d+;$')
 if time + over * 1000 <= micros and owedOf(name) == text then setOwed(name, '') end
 end
 end
@@ -423,7 +421,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '8aee4a23eb68034e8128876bdaf8ca1fdbf2c2f0', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', '0392e5d28c9c715c198bd3c9a1b746ebaa0adcb9', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local more = { 'j' .. id, 't' .. ref }
 for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
@@ -459,7 +457,7 @@ for _, entry in ipairs(entries) do
 if not entry.key then
 entry.used = heldOf(entry.counter)
 elseif owedOf(entry.counter) ~= '' then
-settleLog(entry.counter, entry.most, entry.windowMs, entry.key, entry.refundKey)
+settleLog(entry.counter, entry.key, entry.refundKey)
 end
 end
 local known = find(id, KEYS[3])
@@ -575,7 +573,7 @@ end
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', '0b0292e8c00c77bf5e1fcfe8f59dfc500029a640', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', '3361bb19ddb1df57b9d02b42cb5bbc0024ca41bb', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -597,7 +595,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'd6c79d56dac4fe6ebfa3b4c6db403aa59938a02d', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', '57f58c3b7a923a3720d8cb38ef94f61f99a4a182', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -617,7 +615,7 @@ answer = 'already'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', '98c99a1effe092b391345dfe042c1ab6972e5752', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '0510bbaeef02c8680c581da33a6fb50642da9a80', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -632,7 +630,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '579adbda7cf807e156d90354ffdba378721fab2c', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', '05a23cf18329c0f77c6b54ef7fa524fb2015c6c7', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -685,7 +683,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', '4d55596b2578424d92741569373154338cffc32a', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', 'dab358439f951e53bbe5cad5ef77a24bf8a780bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -693,7 +691,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', 'eb1c3eb2ced68b024f7d56f7b11e06758afd4661', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', '13c25c47ec6bc18a4b3257b0af409b04c353e22f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -728,7 +726,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', 'f6a6a287d546f4a343f540afabf62b8a983ee600', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', 'e1db7ed4bc4d2cce57f4ed61271fbcbcc9799a70', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
@@ -743,7 +741,7 @@ end
 limit = overridden(limit, overrides)
 local counter, used, reset = counterOf(limit), nil, -1
 if key then
-if owedOf(counter) ~= '' then settleLog(counter, limit.limit, limit.windowMs, key, refundKey) end
+if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
 local oldest
 used, oldest = countLog(key, micros - limit.windowMs * 1000)
 if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end

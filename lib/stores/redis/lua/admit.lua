@@ -63,7 +63,7 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     if not entry.key then
       entry.used = heldOf(entry.counter)
     elseif owedOf(entry.counter) ~= '' then
-      settleLog(entry.counter, entry.most, entry.windowMs, entry.key, entry.refundKey)
+      settleLog(entry.counter, entry.key, entry.refundKey)
     end
   end
 

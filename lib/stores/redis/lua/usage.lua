@@ -25,7 +25,7 @@ for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
   limit = overridden(limit, overrides)
   local counter, used, reset = counterOf(limit), nil, -1
   if key then
-    if owedOf(counter) ~= '' then settleLog(counter, limit.limit, limit.windowMs, key, refundKey) end
+    if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
     local oldest
     used, oldest = countLog(key, micros - limit.windowMs * 1000)
     if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end

@@ -29,7 +29,7 @@ if now >= due then
       end
     elseif kind == 'w' then
       -- Owed to a log whose window has passed, by a counter that nobody asks for any more.
-      local time, over = string.match(text, '@(%d+)/(%d+);$')
+      local time, over = string.match(text, '@(%d+)/(%d+)/%d+;$')
       if time + over * 1000 <= micros and owedOf(name) == text then setOwed(name, '') end
     end
   end
