@@ -16,34 +16,37 @@ export function isId(value: unknown): value is string {
   return isWellFormed(value);
 }
 
-/** A lone surrogate would turn into U+FFFD on its way to a store, and two ids into one. */
-const isWellFormed = (value: string): boolean => !/\p{Surrogate}/u.test(value);
+/** A lone surrogate would turn into U+FFFD on its way to a store, and two ids into one. Node 20's, not yet in the types. */
+const isWellFormed = (value: string): boolean =>
+  (value as string & { isWellFormed(): boolean }).isWellFormed();
 
 /**
- * The customer of the request, asked for once a request however many middlewares need it.
+ * The customer of the request, asked for once a request by all middlewares that
+ * share the function.
  *
  * @throws {RequestError} `CUSTOMER_MISSING` (401), `CUSTOMER_INVALID` (400), `CUSTOMER_FAILED` (500, or the status of the
  *   error that `customer` threw where that is one).
  */
 export function customerOfRequest(req: Request, customerOf: CustomerOf): string | Promise<string> {
-  const { customers } = stateOfRequest(req);
-  const known = customers.get(customerOf);
-  if (known !== undefined) return known;
-  const customer = ask(req, customerOf);
-  customers.set(customerOf, customer);
-  return customer;
+  const state = stateOfRequest(req);
+  if (state.customerOf !== customerOf) {
+    state.customer = ask(req, customerOf);
+    state.customerOf = customerOf;
+  }
+  return state.customer;
 }
 
 function ask(req: Request, customerOf: CustomerOf): string | Promise<string> {
   try {
     const customer = customerOf(req);
-    return typeof customer === 'object' && customer !== null
-      ? customer.then(checked, failed)
-      : checked(customer);
+    return isThenable(customer) ? Promise.resolve(customer).then(checked, failed) : checked(customer);
   } catch (error) {
     return failed(error);
   }
 }
+
+const isThenable = (value: unknown): value is PromiseLike<string | undefined | null> =>
+  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 
 function checked(customer: string | undefined | null): string {
   if (isId(customer)) return customer;

@@ -1,46 +1,36 @@
-import type { Response } from 'express';
-
-/** Told once how the app answered. */
-export interface OutcomeListener {
-  /** The app has answered, whether or not the client is still there to hear it; the status is `res.statusCode`. */
-  answered(res: Response): void;
-  /** The client is gone and the app hasn't answered yet. `answered` may still come. */
-  abandoned(res: Response): void;
-}
-
-const LISTENER = Symbol('express-job-limits outcome');
-
-type Watched = Response & { [LISTENER]?: OutcomeListener | undefined };
+import type { Request, Response } from 'express';
+import { stateOfRequest, type OutcomeListener } from './request-state.js';
 
 /**
  * Watches a response for the status that the *app* gives it. `finish` tells it for a client that stays. When the client
  * goes away first, `finish` never comes and the status of a response that nobody has begun reads 200: so after `close` the
- * app's first move on the response is waited for. One listener a response.
+ * app's first move on the response is waited for. One pair of
+ * listeners a request, for all its jobs.
  */
-export function watchOutcome(res: Response, listener: OutcomeListener): void {
-  (res as Watched)[LISTENER] = listener;
+export function watchOutcome(req: Request, res: Response, listener: OutcomeListener): void {
+  const { outcomes } = stateOfRequest(req);
+  outcomes.push(listener);
+  if (outcomes.length > 1) return;
   res.on('finish', onFinish);
   res.on('close', onClose);
 }
 
-function onFinish(this: Watched): void {
+function onFinish(this: Response): void {
   tell(this);
 }
 
-function onClose(this: Watched): void {
-  const listener = this[LISTENER];
-  if (listener === undefined) return;
+function onClose(this: Response): void {
+  const { outcomes } = stateOfRequest(this.req);
+  if (outcomes.length === 0) return;
   if (begun(this)) tell(this);
   else {
     waitForApp(this);
-    listener.abandoned(this);
+    for (const outcome of outcomes) outcome.abandoned(this);
   }
 }
 
-function tell(res: Watched): void {
-  const listener = res[LISTENER];
-  res[LISTENER] = undefined;
-  listener?.answered(res);
+function tell(res: Response): void {
+  for (const outcome of stateOfRequest(res.req).outcomes.splice(0)) outcome.answered(res);
 }
 
 /** Whether the app has begun its answer. A stream piped into it that has not sent a byte yet shows only by its listener. */
@@ -48,7 +38,7 @@ const begun = (res: Response): boolean =>
   res.headersSent || res.writableEnded || res.listenerCount('unpipe') > 0;
 
 /** Writing to a closed response sends nothing and emits nothing, so that the calls themselves have to be seen. */
-function waitForApp(res: Watched): void {
+function waitForApp(res: Response): void {
   for (const method of ['end', 'write'] as const) {
     const original = res[method].bind(res) as (...args: unknown[]) => never;
     res[method] = (...args: unknown[]) => {

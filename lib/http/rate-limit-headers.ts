@@ -7,12 +7,9 @@ import { stateOfRequest } from './request-state.js';
  * middlewares of this request have checked. Shadow limits and infinite ones are nobody's business.
  */
 export function showLimits(req: Request, res: Response, limits: readonly LimitState[]): LimitState[] {
-  const { limits: shown } = stateOfRequest(req);
-  for (const limit of limits) {
-    const index = shown.findIndex(({ name }) => name === limit.name);
-    if (index < 0) shown.push(limit);
-    else shown[index] = limit;
-  }
+  const state = stateOfRequest(req);
+  const shown = state.limits.length === 0 ? [...limits] : merged(state.limits, limits);
+  state.limits = shown;
   let policies = '';
   let states = '';
   for (const limit of shown) {
@@ -39,4 +36,9 @@ function stateItemOf({ name, remaining, resetAfterMs }: LimitState): string {
   return resetAfterMs === undefined
     ? `"${name}";r=${remaining}`
     : `"${name}";r=${remaining};t=${Math.ceil(resetAfterMs / 1000)}`;
+}
+
+function merged(earlier: readonly LimitState[], limits: readonly LimitState[]): LimitState[] {
+  const names = new Set(limits.map(({ name }) => name));
+  return [...earlier.filter(({ name }) => !names.has(name)), ...limits];
 }

@@ -5,10 +5,11 @@ import { ConfigError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
 import { customerOfRequest } from '../http/customer.js';
 import { showLimits } from '../http/rate-limit-headers.js';
+import { setLimits } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { checkOptions, func, having, optional } from '../options.js';
 import { requestRateChecks, type CheckedRequestRate, type RequestRateOptions } from '../plans/plan.js';
-import { setProperty, sharedChecks, type Context, type SharedOptions } from './context.js';
+import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { standaloneContext } from './standalone.js';
 import { storeUnavailable } from './store-unavailable.js';
 
@@ -117,7 +118,7 @@ async function count(
     refused = true;
   }
   const state = stateOf(found, result);
-  setProperty(req, context.properties.limits, showLimits(req, res, [state]));
+  setLimits(req, context.properties.limits, showLimits(req, res, [state]));
   if (!refused) return true;
   const refusal: Refusal = {
     allowed: false,

@@ -9,6 +9,7 @@ const silent: Emit = () => undefined;
 export const standaloneContext = (options: Parameters<typeof contextOf>[0], plans?: Plans): Context =>
   contextOf(options, options.store ?? defaultStore(), silent, plans);
 
+const WARNED = 'warned';
 const namesOf = new WeakMap<LimitStore, Map<string, string>>();
 
 /**
@@ -20,8 +21,9 @@ export function noteLimit(store: LimitStore, limit: Limit): void {
   namesOf.set(store, names);
   const numbers = JSON.stringify(limit);
   const known = names.get(limit.name);
-  names.set(limit.name, known ?? numbers);
-  if (known === undefined || known === numbers) return;
+  if (known === undefined) names.set(limit.name, numbers);
+  if (known === undefined || known === numbers || known === WARNED) return;
+  names.set(limit.name, WARNED);
   process.emitWarning(
     `Two limits named '${limit.name}' on one store have different numbers (${known} and ${numbers}). ` +
       `They share one counter; give one of them another name to have two.`,

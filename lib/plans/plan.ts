@@ -180,8 +180,8 @@ function refuseDuplicates(limits: Limit[], option: string): void {
       throw new ConfigError(
         'CONFIG_DUPLICATE_NAME',
         option,
-        'limits with different names: set `name` on one',
-        `two limits named '${name}'`,
+        'limits of different names (set `name` on one)',
+        name,
       );
     }
     names.add(name);

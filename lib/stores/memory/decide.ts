@@ -13,14 +13,15 @@ export interface Verdict {
 
 const NONE: readonly string[] = [];
 
-export function checkLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+/** @param charged How much of `used` is this job's own, and so no reason to refuse it: 1 where it was charged already. */
+export function checkLimits(customer: Customer, limits: readonly Limit[], now: number, charged = 0): Verdict {
   const states: LimitState[] = [];
   let shadowed: string[] | undefined;
   let violations: Violation[] | undefined;
   for (const limit of limits) {
     const state = stateOf(customer, limit, now);
     states.push(state);
-    if (state.used < limit.limit) continue;
+    if (state.used - charged < limit.limit) continue;
     if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
     else (violations ??= []).push(violationOf(customer, limit, now));
   }
@@ -38,8 +39,10 @@ export function stateOf(customer: Customer, limit: Limit, now: number): LimitSta
 function rateState(customer: Customer, limit: Limit & { kind: 'creation-rate' }, now: number): LimitState {
   const log = customer.logs.get(counterOf(limit));
   const used = log?.count(now, limit.windowMs) ?? 0;
-  const resetAfterMs = log === undefined || used === 0 ? undefined : log.oldest() + limit.windowMs - now;
-  return state(limit, used, resetAfterMs, limit.windowMs);
+  if (log === undefined || used === 0) return state(limit, used, undefined, limit.windowMs);
+  // Above a limit that was lowered, the oldest entries make no room yet when they leave.
+  const next = used > limit.limit && limit.limit > 0 ? log.nthNewest(limit.limit) : log.oldest();
+  return state(limit, used, next + limit.windowMs - now, limit.windowMs);
 }
 
 function state(

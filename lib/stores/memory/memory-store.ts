@@ -3,6 +3,7 @@ import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexib
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
 import { checkOptions, count, having, withDefault } from '../../options.js';
+import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
   Decision,
@@ -19,7 +20,7 @@ import type {
 import type { Customer } from './customer.js';
 import { Customers } from './customers.js';
 import { chargeStates, checkLimits, stateOf } from './decide.js';
-import { JobRecord, NEVER } from './job-record.js';
+import { JobRecord, NEVER, without } from './job-record.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -82,7 +83,7 @@ export class MemoryStore implements LimitStore {
     if (refused) return refused;
     this.#customers.makeRoomForJob();
     customer.forget(id);
-    const job = new JobRecord(id, run, terms, shadowed);
+    const job = new JobRecord(id, run, without(terms, shadowed));
     customer.chargeRates(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
     return { allowed: true, replayed: false, limits: chargeStates(states, shadowed), shadowed };
@@ -90,11 +91,18 @@ export class MemoryStore implements LimitStore {
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
   #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number): Decision {
-    const missing = job.state === 'pending' ? job.missing(terms.limits) : [];
+    const counters = job.counters();
+    const open = job.state === 'pending' ? terms.limits : [];
+    const missing = open.filter((limit) => !counters.has(counterOf(limit)));
+    const charged = open.filter((limit) => counters.has(counterOf(limit)));
     const { shadowed, refused } = checkLimits(customer, missing, now);
-    if (refused) return refused;
+    const verdict = refused ?? checkLimits(customer, charged, now, 1).refused;
+    if (verdict) return verdict;
     if (missing.length > 0) {
-      customer.addCharge(job, { terms: { ...terms, limits: missing }, shadowed, at: this.#chargeTime() });
+      customer.addCharge(job, {
+        terms: without({ ...terms, limits: missing }, shadowed),
+        at: this.#chargeTime(),
+      });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -201,7 +209,7 @@ export class MemoryStore implements LimitStore {
       this.#customers.makeRoomForJob();
       // Its rate was charged when it was created, by a store that has forgotten it.
       const rates = terms.limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
-      job = new JobRecord(id, id, customer.effective(terms), rates);
+      job = new JobRecord(id, id, without(customer.effective(terms), rates));
       job.stamp(now);
     } else if (job.state === 'lapsed') {
       customer.chargeRates(job, this.#chargeTime());

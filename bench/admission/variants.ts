@@ -1,0 +1,65 @@
+import express, { type Express, type RequestHandler } from 'express';
+import { rateLimit } from 'express-rate-limit';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { jobLimits, type JobRef } from 'express-job-limits';
+
+/** How the customer's limits are set: never reached, or used up by the first request. */
+export type Load = 'allowed' | 'refused';
+
+const limitOf = (load: Load): number => (load === 'allowed' ? 250 : 1);
+
+export const variants: Record<string, (load: Load) => Express> = {
+  bare: () => appWith(),
+  'no-op middleware': () => appWith((_req, _res, next) => next()),
+  'express-rate-limit (its default key, the IP)': (load) =>
+    appWith(
+      rateLimit({
+        windowMs: 60_000,
+        limit: load === 'allowed' ? 1e9 : 1,
+        standardHeaders: 'draft-8',
+        legacyHeaders: false,
+      }),
+    ),
+  'express-rate-limit': (load) =>
+    appWith(
+      rateLimit({
+        windowMs: 60_000,
+        limit: limitOf(load),
+        standardHeaders: 'draft-8',
+        legacyHeaders: false,
+        keyGenerator: (req) => req.get('x-customer')!,
+      }),
+    ),
+  'rate-limiter-flexible': (load) => {
+    const limiter = new RateLimiterMemory({ points: limitOf(load), duration: 60 });
+    return appWith((req, res, next) => {
+      limiter.consume(req.get('x-customer')!).then(
+        () => next(),
+        (refusal: { msBeforeNext: number }) => {
+          res.set('Retry-After', String(Math.ceil(refusal.msBeforeNext / 1000)));
+          res.status(429).json({ error: 'RATE_LIMIT_REACHED' });
+        },
+      );
+    });
+  },
+  admission: (load) => {
+    const limits = jobLimits({
+      customer: (req) => req.get('x-customer'),
+      plans: { free: { creationRate: { limit: limitOf(load), window: '1m' }, concurrency: { limit: 250 } } },
+    });
+    let running: JobRef | undefined;
+    return appWith(limits.admission(), (req, res) => {
+      res.status(201).json({ ok: true });
+      // Each request ends the job of the one before: what a worker calls is part of what a job costs.
+      if (running !== undefined) void limits.finish(running, { state: 'completed' });
+      running = limits.job(req).ref;
+    });
+  },
+};
+
+function appWith(...handlers: RequestHandler[]): Express {
+  const app = express();
+  const create: RequestHandler = (_req, res) => void res.status(201).json({ ok: true });
+  app.post('/jobs', ...handlers, create);
+  return app;
+}
