@@ -1,10 +1,16 @@
 import { EventEmitter } from 'node:events';
+import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { isId, MOST_ID_BYTES } from './http/customer.js';
+import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
-import { admissionChecks, admitRequests, jobOf, type AdmissionOptions } from './middleware/admission.js';
+import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
+import { bodyLimitsOf } from './middleware/body-limits.js';
+import type { FileSizeOptions } from './middleware/file-size.js';
+import type { UrlCountOptions } from './middleware/url-count.js';
+import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -19,6 +25,9 @@ import {
   type SharedOptions,
 } from './middleware/context.js';
 import { checkCreationRate, creationRateOf, type CreationRateOptions } from './middleware/creation-rate.js';
+import { guardsOf } from './middleware/guards.js';
+import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
+import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -29,6 +38,8 @@ import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './midd
 import { checkOptions, func, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
 import { Plans, type PlanOf } from './plans/plans.js';
+import { closeArchiveWorkers } from './uploads/archives/index.js';
+import { answerExpect } from './uploads/expect.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
 
@@ -48,41 +59,60 @@ export interface JobLimitsOptions extends SharedOptions {
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
 export interface JobLimits {
   /** Decides whether a job may be created, by the customer's plan. */
-  admission(options?: AdmissionOptions): RequestHandler;
+  admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
-  creationRate(options: CreationRateOptions): RequestHandler;
+  creationRate: (options: CreationRateOptions) => RequestHandler;
   /** One limit on running jobs besides the plan's, or one for a route alone. */
-  concurrency(options: ConcurrencyMiddlewareOptions): RequestHandler;
+  concurrency: (options: ConcurrencyMiddlewareOptions) => RequestHandler;
   /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
-  requestRate(options?: RequestRateMiddlewareOptions): RequestHandler;
+  requestRate: (options?: RequestRateMiddlewareOptions) => RequestHandler;
+  /** Limits uploads by the bytes that arrive: by its own numbers, or by the plan's `fileSize`. */
+  fileSize: (options?: Partial<FileSizeOptions>) => RequestHandler;
+  /** Inspects uploaded archives: by its own numbers, or by the plan's `archiveLimits`. */
+  archiveLimits: (options?: ArchiveLimitsOptions) => RequestHandler;
+  /** Limits how many URLs a job is given: by its own numbers, or by the plan's `urlCount`. */
+  urlCount: (options?: UrlCountOptions) => RequestHandler;
+  /** Refuses clients that come too fast, before anything else looks at their requests. */
+  highFrequency: (options: HighFrequencyOptions) => HighFrequency;
+  /**
+   * Lets the guard see the server's TCP connections, and refusals come before a client that sent `Expect: 100-continue`
+   * uploads anything. Call it before `listen`, for each server.
+   */
+  attach: (server: Server) => void;
+  /**
+   * What operators see and do of the guard.
+   *
+   * @throws {JobLimitsError} `NO_GUARD` where `highFrequency()` was not called.
+   */
+  readonly guard: GuardControl;
   /** Answers with where the customer stands. */
-  usage(options?: AnswerOptions): RequestHandler;
+  usage: (options?: AnswerOptions) => RequestHandler;
   /**
    * The job that this request was admitted for.
    *
    * @throws {JobLimitsError} `NO_ADMISSION` where no admission is mounted before.
    */
-  job(req: Request): AdmittedJob;
+  job: (req: Request) => AdmittedJob;
   /** Ends a job, in any process that shares the store: its slot goes back, exactly once. */
-  finish(ref: JobRef, outcome: { state: EndState }): ReturnType<LimitStore['finish']>;
+  finish: (ref: JobRef, outcome: { state: EndState }) => ReturnType<LimitStore['finish']>;
   /** Heartbeat of a running job, for limits with `heartbeat`. */
-  renew(ref: JobRef): ReturnType<LimitStore['renew']>;
+  renew: (ref: JobRef) => ReturnType<LimitStore['renew']>;
   /** The same as `usage()` answers, for code. */
-  usageOf(customer: string): Promise<CustomerUsage>;
+  usageOf: (customer: string) => Promise<CustomerUsage>;
   /**
    * Makes a customer's slots agree with the host's own list of running jobs, after data was lost on either side. Jobs
    * committed less than a minute ago are left alone.
    */
-  reconcile(customer: string, runningIds: readonly string[]): ReturnType<LimitStore['reconcile']>;
+  reconcile: (customer: string, runningIds: readonly string[]) => ReturnType<LimitStore['reconcile']>;
   /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
-  setPlans(plans: Record<string, Plan>): void;
-  on<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
-  off<K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void): JobLimits;
+  setPlans: (plans: Record<string, Plan>) => void;
+  on: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
+  off: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   readonly store: LimitStore;
   /** Forgets all that was counted, in the store too. For tests. */
-  reset(): Promise<void>;
+  reset: () => Promise<void>;
   /** Waits for what is under way and stops all timers; closes the store where it made it. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 const RECONCILE_GRACE_MS = 60_000;
@@ -115,17 +145,20 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
   const store = checked.store ?? new MemoryStore({ clock: checked.clock });
   const events = new EventEmitter();
-  const emit: Emit = (event, value) => void events.emit(event, value);
+  const emit: Emit = (event, value) => {
+    try {
+      events.emit(event, value);
+    } catch (error) {
+      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
+      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
+    }
+  };
   const context = contextOf(checked, store, emit, plans);
+  const guards = guardsOf(context);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
-    throw new ConfigError(
-      'CONFIG_MISSING_OPTION',
-      'jobLimits.plans',
-      `plans, which ${middleware} needs`,
-      undefined,
-    );
+    throw new ConfigError('CONFIG_MISSING_OPTION', 'plans', `plans, which ${middleware} needs`, undefined);
   };
 
   const limits: JobLimits = {
@@ -137,9 +170,18 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
     concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),
     requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
+    ...bodyLimitsOf(context, plansFor),
+    highFrequency: (own) => guards.make(own),
+    attach(server) {
+      guards.attach(server);
+      answerExpect(server);
+    },
+    get guard() {
+      return guards.control();
+    },
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
-      const job = jobOf(req, context);
+      const job = jobOfRequest(req, store);
       if (job !== undefined) return job;
       throw new JobLimitsError(
         'NO_ADMISSION',
@@ -173,10 +215,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     async reset() {
       await store.clear();
       context.resetLimiters();
+      guards.reset();
       plans?.forget();
     },
     async close() {
       await context.openJobs.close();
+      await closeArchiveWorkers();
       unsubscribe();
       if (checked.store === undefined) await store.close();
     },

@@ -1,5 +1,5 @@
 import request from 'supertest';
-import type { JobLimitsOptions, Plan } from '../../lib/index.js';
+import type { JobLimitsOptions } from '../../lib/index.js';
 import { expressVersions } from '../support/apps.js';
 import { created, jobApi } from '../support/job-api.js';
 

@@ -194,12 +194,10 @@ describe.each(expressVersions)('refusals on %s', (_name, express) => {
 
   it('a commit that the store fails is tried again until it succeeds', async () => {
     const api = jobApi(express, ({ admission }) => [admission(), created]);
-    const { commit } = api.store;
+    const commit = api.store.commit.bind(api.store);
     let failures = 2;
     api.store.commit = (...args) =>
-      failures-- > 0
-        ? Promise.reject(new StoreError('STORE_UNAVAILABLE', 'gone'))
-        : commit.apply(api.store, args);
+      failures-- > 0 ? Promise.reject(new StoreError('STORE_UNAVAILABLE', 'gone')) : commit(...args);
     await request(api.app).post('/jobs').expect(201);
     const state = async () => (await api.store.usage('acme', [])).running[0]?.state;
     expect(await state()).toBe('pending');

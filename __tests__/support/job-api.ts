@@ -16,7 +16,7 @@ export interface JobApi {
   store: MemoryStore;
   limits: JobLimits;
   /** How much of each limit `acme` uses. */
-  used(customer?: string): Promise<Record<string, number>>;
+  used: (customer?: string) => Promise<Record<string, number>>;
 }
 
 /** An app whose `POST /jobs` is limited to 5 a minute and 3 running, with the given handlers behind the admission. */

@@ -70,6 +70,17 @@ export function customerContract({ describe, test }: Suite): void {
       assert.equal((await store.usage('acme', terms.limits)).limits[0]!.limit, 2);
     });
 
+    test('replace the numbers, not the counter', async ({ store }) => {
+      const keyed = termsOf(rate(1, MINUTE, { key: 'whisper' }));
+      const plain = termsOf(rate(1, MINUTE));
+      await store.setOverride('acme', [rate(2, MINUTE, { key: 'nova' })]);
+      assert.equal(allowedOf(await admitMany(store, keyed, 3)), 2);
+      assert.equal(allowedOf(await admitMany(store, plain, 3)), 2);
+      await store.setOverride('acme', null);
+      assert.deepEqual(await usedOf(store, keyed), { 'creation-rate': 2 });
+      assert.deepEqual(await usedOf(store, plain), { 'creation-rate': 2 });
+    });
+
     test('lowering ends nothing and admits nothing until there is room', async ({ store }) => {
       const terms = termsOf(slots(3));
       const jobs = [request(terms), request(terms), request(terms)];
@@ -80,6 +91,18 @@ export function customerContract({ describe, test }: Suite): void {
       assert.equal(allowedOf(await admitMany(store, terms, 1)), 0);
       await store.finish(jobs[1]!.ref, { state: 'completed' });
       assert.equal(allowedOf(await admitMany(store, terms, 2)), 1);
+    });
+
+    test('below what is in use, the reset is when one is allowed again', async ({ store, advance }) => {
+      const terms = termsOf(rate(3, MINUTE));
+      for (let i = 0; i < 3; i += 1) {
+        await admitMany(store, terms, 1);
+        await advance(10 * SECOND);
+      }
+      await store.setOverride('acme', [rate(2, MINUTE)]);
+      const [limit] = (await store.usage('acme', terms.limits)).limits;
+      assert.deepEqual([limit!.used, limit!.remaining], [3, 0]);
+      assert.ok(Math.abs(limit!.resetAfterMs! - 40 * SECOND) < SECOND);
     });
 
     test('a rate lowered and raised again forgets nothing in the window', async ({ store }) => {

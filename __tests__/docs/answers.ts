@@ -1,0 +1,114 @@
+import express, { type Express, type RequestHandler, type Response } from 'express';
+import request from 'supertest';
+import { jobLimits, ManualClock, MemoryStore, type JobLimitsOptions, type Plan } from '../../lib/index.js';
+import { deferred } from '../support/apps.js';
+
+/** An answer that a page shows, as the app gives it. */
+export type Answered = Pick<request.Response, 'status' | 'headers' | 'text'>;
+
+const created: RequestHandler = (_req, res) => void res.status(201).end();
+const RATE: Plan = { creationRate: { limit: 250, window: '1m' } };
+
+interface Host {
+  app: Express;
+  clock: ManualClock;
+  limits: ReturnType<typeof jobLimits>;
+}
+
+async function withApp(
+  options: Partial<JobLimitsOptions> & { free?: Plan },
+  run: (host: Host) => Promise<Answered>,
+): Promise<Answered> {
+  const { free = RATE, ...more } = options;
+  const clock = new ManualClock();
+  const limits = jobLimits({ clock, customer: () => 'acme', plans: { free }, ...more });
+  try {
+    return await run({ app: express(), clock, limits });
+  } finally {
+    await limits.close();
+  }
+}
+
+/** The 251st creation, 19 seconds after the first. */
+const overRate = (options: Partial<JobLimitsOptions> & { free?: Plan }, limit = 250): Promise<Answered> =>
+  withApp(options, async ({ app, clock, limits }) => {
+    app.post('/jobs', limits.admission(), created);
+    // One server for all of them: supertest makes one a call otherwise.
+    const server = app.listen(0, '127.0.0.1');
+    try {
+      for (let i = 0; i < limit; i += 1) await request(server).post('/jobs').expect(201);
+      clock.advance(19_000);
+      return await request(server).post('/jobs');
+    } finally {
+      server.close();
+    }
+  });
+
+const keyed = { jobId: (): string => 'k-1' };
+
+/** What gives each answer that the docs show, by the name in the comment before it. */
+export const answers: Record<string, () => Promise<Answered>> = {
+  created: () =>
+    withApp({ free: { ...RATE, concurrency: { limit: 250 } } }, async ({ app, limits }) => {
+      app.post('/jobs', limits.admission(), created);
+      return request(app).post('/jobs');
+    }),
+  'rate-reached': () => overRate({}),
+  'rate-reached-429': () => overRate({ deniedStatus: 429 }),
+  'rate-reached-problem': () => overRate({ responses: 'problem' }),
+  'rate-reached-help': () => overRate({ help: 'https://example.com/plans' }),
+  'long-wait': () => overRate({ free: { creationRate: { limit: 20, window: '1d' } } }, 20),
+  blocked: () => overRate({ free: { creationRate: { limit: 0, window: '1m' } } }, 0),
+  'slots-taken': () => overRate({ free: { concurrency: { limit: 250 } } }),
+
+  'job-exists': () =>
+    withApp({}, async ({ app, limits }) => {
+      app.post('/jobs', limits.admission(keyed), created);
+      await request(app).post('/jobs').expect(201);
+      return request(app).post('/jobs');
+    }),
+  'job-in-progress': () =>
+    withApp({}, async ({ app, limits }) => {
+      const arrived = deferred<Response>();
+      app.post('/jobs', limits.admission(keyed), (_req, res) => arrived.resolve(res));
+      const first = request(app)
+        .post('/jobs')
+        .then(({ status }) => status);
+      const open = await arrived.promise;
+      const second = await request(app).post('/jobs');
+      open.status(201).end();
+      await first;
+      return second;
+    }),
+
+  'request-rate': () =>
+    withApp({}, async ({ app, limits }) => {
+      app.get('/jobs', limits.requestRate({ limit: 1, window: '5m' }), created);
+      await request(app).get('/jobs').expect(201);
+      return request(app).get('/jobs');
+    }),
+  usage: () =>
+    withApp(
+      { free: { ...RATE, concurrency: { limit: 250, maxRun: '8h' } } },
+      async ({ app, clock, limits }) => {
+        app.post('/jobs', limits.admission({ jobId: () => 'job-1' }), created);
+        app.get('/limits', limits.usage());
+        await request(app).post('/jobs').expect(201);
+        clock.advance(19_000);
+        return request(app).get('/limits');
+      },
+    ),
+  'usage-unlimited': () =>
+    withApp({ free: {} }, async ({ app, limits }) => {
+      app.get('/limits', limits.usage());
+      return request(app).get('/limits');
+    }),
+  'store-unavailable': async () => {
+    const store = new MemoryStore();
+    await store.close();
+    return withApp({ store }, async ({ app, limits }) => {
+      app.post('/jobs', limits.admission(), created);
+      return request(app).post('/jobs');
+    });
+  },
+};

@@ -1,0 +1,71 @@
+import {
+  admission,
+  concurrency,
+  ConfigError,
+  creationRate,
+  jobLimits,
+  MemoryStore,
+  requestRate,
+  usage,
+} from '../../lib/index.js';
+import { read, tables } from './markdown.js';
+
+/** Every option that a factory knows, as its refusal of an unknown one lists them. */
+function knownOptions(make: (options: never) => unknown): string[] {
+  try {
+    make({ '?': 1 } as never);
+  } catch (error) {
+    return (error as ConfigError).expected.replace('one of ', '').split(', ');
+  }
+  throw new Error('took an unknown option');
+}
+
+/** The options of all tables of a page whose first column is called `option`. */
+const shownOptions = (page: string): string[] =>
+  tables(read(page))
+    .filter(([header]) => header![0] === 'option')
+    .flatMap(([, ...rows]) => rows.map(([option]) => option!));
+
+const shared = shownOptions('docs/reference/job-limits.md').filter(
+  (option) => !['plans', 'plan'].includes(option),
+);
+
+it('docs/reference/job-limits.md lists every option of jobLimits()', () => {
+  expect(shownOptions('docs/reference/job-limits.md').sort()).toEqual(knownOptions(jobLimits).sort());
+});
+
+it.each([
+  ['docs/reference/admission.md', admission],
+  ['docs/reference/creation-rate.md', creationRate],
+  ['docs/reference/concurrency.md', concurrency],
+  ['docs/reference/request-rate.md', requestRate],
+  ['docs/reference/usage.md', usage],
+])('%s and the shared options list every option', (page, make) => {
+  const inherited = page === 'docs/reference/creation-rate.md' || page === 'docs/reference/concurrency.md';
+  const ofAdmission = inherited
+    ? shownOptions('docs/reference/admission.md').filter((option) => option !== 'plan')
+    : [];
+  const listed = [...shownOptions(page), ...ofAdmission, ...shared];
+  expect([...new Set(listed)].sort()).toEqual(knownOptions(make).sort());
+});
+
+it('docs/stores/memory.md lists every option of MemoryStore', () => {
+  expect(shownOptions('docs/stores/memory.md').sort()).toEqual(
+    knownOptions((options) => new MemoryStore(options)).sort(),
+  );
+});
+
+it('docs/reference/plans.md lists every key of a plan and of its limits', () => {
+  const keysAt = (plan: unknown) =>
+    knownOptions(() => jobLimits({ customer: () => 'a', plans: { a: plan as never } }));
+  const known = [
+    keysAt({ '?': 1 }),
+    keysAt({ creationRate: { '?': 1 } }),
+    keysAt({ concurrency: { '?': 1 } }),
+    keysAt({ requestRate: { '?': 1 } }),
+  ];
+  const shown = tables(read('docs/reference/plans.md'))
+    .filter(([header]) => ['key', 'option'].includes(header![0]!))
+    .map(([, ...rows]) => rows.map(([name]) => name!).sort());
+  expect(shown).toEqual(known.map((keys) => keys.sort()));
+});

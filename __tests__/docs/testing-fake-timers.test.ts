@@ -1,0 +1,1 @@
+import './snippets/testing-fake-timers.js';

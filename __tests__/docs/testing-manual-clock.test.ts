@@ -1,0 +1,1 @@
+import './snippets/testing-manual-clock.js';

@@ -1,0 +1,1 @@
+import './snippets/your-own-store.js';
