@@ -421,26 +421,17 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '0392e5d28c9c715c198bd3c9a1b746ebaa0adcb9', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'a407f88dacab8d8470395cf04d945104d7471c00', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
+local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
-for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
-for i = 8, #ARGV, 5 do
-local index = (i - 3) / 5
-local rate = ARGV[i] == 'r'
-local stored = book[10 + index]
-entries[index] = {
-counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
-key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
-used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
-}
-if rate then
-nextKey = nextKey + 2
-rare = rare or stored
-end
+for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end`, openPiece, `local count = (#ARGV - FIRST + 1) / EACH
+local rare = book[9] or not book[10] or now >= due
+for n = 1, count do
+if book[10 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
 end
 local lapsed, overrideJson, overrideRef = {}, '', ''
-local replayed, take, beforeCharge, addToJob
+local replayed, known, take, beforeCharge, addToJob
 if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then`, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
@@ -448,29 +439,35 @@ local override = call('GET', KEYS[4])
 if override then
 overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
 terms[overrideRef] = cjson.decode(overrideJson)
-for i, entry in ipairs(entries) do
-local limit = overridden(asked.limits[i], terms[overrideRef])
-entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
+end
+local nextKey = 5
+for n = 1, count do
+local i = FIRST + (n - 1) * EACH
+local limit = overridden(asked.limits[n], terms[overrideRef])
+if limit ~= asked.limits[n] then
+ARGV[i + 1], ARGV[i + 2] = limit.limit or '', limit.windowMs or ''
+ARGV[i + 3] = limit.mode == 'shadow' and '1' or ''
+end
+local counter = string.sub(ARGV[i], 2)
+if limit.kind == 'concurrency' then
+book[10 + n] = heldOf(counter)
+else
+if owedOf(counter) ~= '' then settleLog(counter, KEYS[nextKey], KEYS[nextKey + 1]) end
+nextKey = nextKey + 2
 end
 end
-for _, entry in ipairs(entries) do
-if not entry.key then
-entry.used = heldOf(entry.counter)
-elseif owedOf(entry.counter) ~= '' then
-settleLog(entry.counter, entry.key, entry.refundKey)
-end
-end
-local known = find(id, KEYS[3])
-local ended = known and known.charges == '!'
-local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
-if (ended and adopt) or (again and known.run ~= run) then
-replayed = describe(known)
+local job = find(id, KEYS[3])
+local ended = job and job.charges == '!'
+local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
+if (ended and adopt) or (again and job.run ~= run) then
+replayed = describe(job)
 elseif again then
-local job, charged = known, {}
+local charged = {}
 if job.state == 'p' then
 for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
 end
-for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+known = {}
+for n = 1, count do known[n] = job.state ~= 'p' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)] end
 addToJob = function(charges)
 job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
 keepTerms(job)
@@ -478,7 +475,7 @@ lease(job, job.untilTime)
 end
 else
 beforeCharge = function()
-if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+if job and job.lost then call('HDEL', lostKey, id) elseif job then call('DEL', KEYS[3]) end
 local used = { [ref] = 1, [overrideRef] = 1 }
 if not book[10] then storeTerms(ref, ARGV[5], used) end
 if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
@@ -487,69 +484,85 @@ end
 end
 end
 end
-local shadowed, free, charging, refused = '', '', false, false
-for index = 1, replayed and 0 or #entries do
-local entry = entries[index]
-local most, key = entry.most, entry.key
-if key then
-local used = call('LLEN', key)
-local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
-local edge = micros - entry.windowMs * 1000
-if oldest and oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
+local answer = { 1, lapsed, overrideJson, '' }
+local charging, refused, shadowed, free = false, false, '', ','
+local nextKey = 5
+for n = 1, replayed and 0 or count do
+local i, row = FIRST + (n - 1) * EACH, n * 4
+local most, windowMs = ARGV[i + 1] ~= '' and tonumber(ARGV[i + 1]), ARGV[i + 2]
+local key, used, reset, retry, oldest = nil, 0, -1, -1, nil
+if windowMs == '' then
+used = tonumber(book[10 + n]) or 0
+else
+key = KEYS[nextKey]
+nextKey = nextKey + 2
+used = call('LLEN', key)
+if used > 0 then
+oldest = tonumber(call('LINDEX', key, 0))
+local edge = micros - windowMs * 1000
+if oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
 end
-entry.used = used
-if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+if oldest then reset = math.ceil((oldest - micros) / 1000) + windowMs end
 end
-if not entry.known then
+end
+if not (known and known[n]) then
 charging = true
 if adopt then
-entry.free = key
-elseif most and entry.used >= most then
-entry.free = true
-if entry.shadow then
-shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
+if key then free = free .. n .. ',' end
+elseif most and used >= most then
+free = free .. n .. ','
+if ARGV[i + 3] == '1' then
+shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
 else
 refused = true
 if most == 0 then
-entry.retry = 0
+retry = 0
+elseif key and used == most then
+retry = reset
 elseif key then
-entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
+retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + windowMs
 else
 local last, every = tonumber(book[7]), tonumber(book[8])
 if not every or now - last > 300000 then every = 10000 end
-entry.retry = math.min(60000, math.max(1000, math.floor(every)))
+retry = math.min(60000, math.max(1000, math.floor(every)))
 end
 end
 end
-if entry.free then free = free .. (free == '' and '' or ',') .. index end
 end
+answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
 if charging and not refused then
 if beforeCharge then beforeCharge() end
-for index = 1, #entries do
-local entry = entries[index]
-if not entry.free and not entry.known then
-entry.used = entry.used + 1
-if not entry.key then
+nextKey = 5
+for n = 1, count do
+local i, row = FIRST + (n - 1) * EACH, n * 4
+local windowMs, key = tonumber(ARGV[i + 2]), nil
+if windowMs then
+key = KEYS[nextKey]
+nextKey = nextKey + 2
+end
+if not (known and known[n]) and (free == ',' or not string.find(free, ',' .. n .. ',', 1, true)) then
+answer[row + 2] = answer[row + 2] + 1
+if not key then
 if take then
-take(entry.counter, 1)
+take(string.sub(ARGV[i], 2), 1)
 else
-put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
+put[#put + 1], put[#put + 2] = ARGV[i], answer[row + 2]
 end
 else
-if entry.most then
-call('RPUSH', entry.key, stamp)
-call('PEXPIRE', entry.key, entry.windowMs + 1)
+if ARGV[i + 1] ~= '' then
+call('RPUSH', key, stamp)
+call('PEXPIRE', key, windowMs + 1)
 end
-if entry.reset < 0 then entry.reset = entry.windowMs end
-if entry.windowMs > window then
-window = entry.windowMs
+if answer[row + 3] < 0 then answer[row + 3] = windowMs end
+if windowMs > window then
+window = windowMs
 put[#put + 1], put[#put + 2] = '.window', window
 end
 end
 end
 end
-local charges = ref .. '.' .. overrideRef .. '~' .. free
+local charges = ref .. '.' .. overrideRef .. '~' .. string.sub(free, 2, -2)
 if addToJob then
 addToJob(charges)
 else
@@ -561,15 +574,15 @@ if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
 end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
-local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
-local last = 4
-for index = 1, #entries do
-local entry = entries[index]
-if not (refused and entry.known) then
-answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
-last = last + 4
+if refused then
+answer[1] = 0
+for n = known and count or 0, 1, -1 do
+if known[n] then
+for _ = 1, 4 do table.remove(answer, n * 4 + 1) end
 end
 end
+end
+answer[4] = shadowed
 return answer`]);
 
 // prettier-ignore
