@@ -12,4 +12,6 @@ module.exports = {
     '^express-job-limits/(.*)$': '<rootDir>/lib/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
+  reporters: process.env.TEST_COUNTS ? ['default', '<rootDir>/scripts/count-tests.js'] : ['default'],
+  testTimeout: 30_000,
 };

@@ -91,7 +91,7 @@ const cases: [what: string, call: () => unknown, option: string, code: string, e
   [
     'admission without plans',
     () => jobLimits({ customer }).admission(),
-    'jobLimits.plans',
+    'plans',
     'CONFIG_MISSING_OPTION',
     /admission/,
   ],

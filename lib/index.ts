@@ -28,6 +28,32 @@ export {
   type RunningJob,
   type StandaloneUsageOptions,
 } from './middleware/usage.js';
+export { highFrequency, type GuardControl, type HighFrequency } from './middleware/high-frequency.js';
+export type { BanOptions, GuardEvents, HighFrequencyOptions } from './middleware/high-frequency-options.js';
+export { Guard, type GuardDecision, type GuardLimits, type GuardRow } from './guard/guard.js';
+export { clientAt, clientNamed, type Client } from './guard/client-key.js';
+export {
+  archiveLimits,
+  archivesOf,
+  type ArchiveHandling,
+  type ArchiveLimitsOptions,
+  type InspectedArchive,
+} from './middleware/archive-limits.js';
+export {
+  closeArchiveWorkers,
+  inspectArchive,
+  type ArchiveAccepted,
+  type ArchiveCode,
+  type ArchiveFormat,
+  type ArchiveLimits,
+  type ArchiveOutcome,
+  type ArchiveRejected,
+} from './uploads/archives/index.js';
+export { fileSize, type FileSizeHandling, type FileSizeOptions } from './middleware/file-size.js';
+export { urlCount, urlsOf, type UrlCountHandling, type UrlCountOptions } from './middleware/url-count.js';
+export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
+export type { UploadedFile, UploadStorage } from './uploads/storage.js';
+export { answerExpect } from './uploads/expect.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
@@ -35,10 +61,32 @@ export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from '
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
+export { jobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
+export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
+
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
-export type * from './stores/store.js';
+export type {
+  Admitted,
+  AdmitRequest,
+  ConcurrencyLimit,
+  Decision,
+  EndState,
+  JobRef,
+  JobState,
+  Limit,
+  LimiterOptions,
+  LimitStore,
+  Outcome,
+  RateLimit,
+  Refused,
+  Replayed,
+  StoredJob,
+  StoreEvent,
+  Terms,
+  Usage,
+} from './stores/store.js';
 export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
 
 export {

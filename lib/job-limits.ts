@@ -1,10 +1,16 @@
 import { EventEmitter } from 'node:events';
+import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { isId, MOST_ID_BYTES } from './http/customer.js';
+import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
-import { admissionChecks, admitRequests, jobOf, type AdmissionOptions } from './middleware/admission.js';
+import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
+import { bodyLimitsOf } from './middleware/body-limits.js';
+import type { FileSizeOptions } from './middleware/file-size.js';
+import type { UrlCountOptions } from './middleware/url-count.js';
+import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -19,6 +25,9 @@ import {
   type SharedOptions,
 } from './middleware/context.js';
 import { checkCreationRate, creationRateOf, type CreationRateOptions } from './middleware/creation-rate.js';
+import { guardsOf } from './middleware/guards.js';
+import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
+import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -29,6 +38,8 @@ import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './midd
 import { checkOptions, func, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
 import { Plans, type PlanOf } from './plans/plans.js';
+import { closeArchiveWorkers } from './uploads/archives/index.js';
+import { answerExpect } from './uploads/expect.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
 
@@ -55,6 +66,25 @@ export interface JobLimits {
   concurrency: (options: ConcurrencyMiddlewareOptions) => RequestHandler;
   /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
   requestRate: (options?: RequestRateMiddlewareOptions) => RequestHandler;
+  /** Limits uploads by the bytes that arrive: by its own numbers, or by the plan's `fileSize`. */
+  fileSize: (options?: Partial<FileSizeOptions>) => RequestHandler;
+  /** Inspects uploaded archives: by its own numbers, or by the plan's `archiveLimits`. */
+  archiveLimits: (options?: ArchiveLimitsOptions) => RequestHandler;
+  /** Limits how many URLs a job is given: by its own numbers, or by the plan's `urlCount`. */
+  urlCount: (options?: UrlCountOptions) => RequestHandler;
+  /** Refuses clients that come too fast, before anything else looks at their requests. */
+  highFrequency: (options: HighFrequencyOptions) => HighFrequency;
+  /**
+   * Lets the guard see the server's TCP connections, and refusals come before a client that sent `Expect: 100-continue`
+   * uploads anything. Call it before `listen`, for each server.
+   */
+  attach: (server: Server) => void;
+  /**
+   * What operators see and do of the guard.
+   *
+   * @throws {JobLimitsError} `NO_GUARD` where `highFrequency()` was not called.
+   */
+  readonly guard: GuardControl;
   /** Answers with where the customer stands. */
   usage: (options?: AnswerOptions) => RequestHandler;
   /**
@@ -115,17 +145,20 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
   const store = checked.store ?? new MemoryStore({ clock: checked.clock });
   const events = new EventEmitter();
-  const emit: Emit = (event, value) => void events.emit(event, value);
+  const emit: Emit = (event, value) => {
+    try {
+      events.emit(event, value);
+    } catch (error) {
+      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
+      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
+    }
+  };
   const context = contextOf(checked, store, emit, plans);
+  const guards = guardsOf(context);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
-    throw new ConfigError(
-      'CONFIG_MISSING_OPTION',
-      'jobLimits.plans',
-      `plans, which ${middleware} needs`,
-      undefined,
-    );
+    throw new ConfigError('CONFIG_MISSING_OPTION', 'plans', `plans, which ${middleware} needs`, undefined);
   };
 
   const limits: JobLimits = {
@@ -137,9 +170,18 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
     concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),
     requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
+    ...bodyLimitsOf(context, plansFor),
+    highFrequency: (own) => guards.make(own),
+    attach(server) {
+      guards.attach(server);
+      answerExpect(server);
+    },
+    get guard() {
+      return guards.control();
+    },
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
-      const job = jobOf(req, context);
+      const job = jobOfRequest(req, store);
       if (job !== undefined) return job;
       throw new JobLimitsError(
         'NO_ADMISSION',
@@ -173,10 +215,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     async reset() {
       await store.clear();
       context.resetLimiters();
+      guards.reset();
       plans?.forget();
     },
     async close() {
       await context.openJobs.close();
+      await closeArchiveWorkers();
       unsubscribe();
       if (checked.store === undefined) await store.close();
     },

@@ -18,8 +18,8 @@ export function checkOptions<T extends object>(owner: string, input: unknown, ch
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new ConfigError('CONFIG_INVALID_OPTION', owner, 'an object of options', input);
   }
-  for (const key of Object.keys(input)) {
-    if (!Object.hasOwn(checks, key)) throw unknownOption(owner, key, Object.keys(checks));
+  for (const [key, value] of Object.entries(input)) {
+    if (!Object.hasOwn(checks, key)) throw unknownOption(owner, key, value, Object.keys(checks));
   }
   const parsed: Record<string, unknown> = {};
   for (const [key, check] of Object.entries<Check<unknown>>(checks)) {
@@ -29,17 +29,13 @@ export function checkOptions<T extends object>(owner: string, input: unknown, ch
   return parsed as T;
 }
 
-function unknownOption(owner: string, key: string, known: string[]): ConfigError {
+function unknownOption(owner: string, key: string, value: unknown, known: string[]): ConfigError {
   const nearest = known.map((name) => ({ name, far: distance(name.toLowerCase(), key.toLowerCase()) }));
   nearest.sort((a, b) => a.far - b.far);
   const best = nearest[0];
   const hint = best && best.far <= Math.max(2, key.length / 3) ? ` (did you mean '${best.name}'?)` : '';
-  return new ConfigError(
-    'CONFIG_UNKNOWN_OPTION',
-    `${owner}.${key}`,
-    `one of ${known.join(', ')}${hint}`,
-    `the unknown option '${key}'`,
-  );
+  const expected = `no such option${hint}; there are ${known.join(', ')}`;
+  return new ConfigError('CONFIG_UNKNOWN_OPTION', `${owner}.${key}`, expected, value);
 }
 
 /** The option may be left out; it then has no value. */

@@ -36,7 +36,9 @@ export function parseDuration(value: unknown, option: string): number {
  * @throws {ConfigError} `CONFIG_BAD_SIZE` when it isn't one, is negative or is not a safe integer.
  */
 export function parseSize(value: unknown, option: string): number {
-  const parsed = typeof value === 'string' && /b\s*$/i.test(value) ? bytes.parse(value) : value;
+  // `bytes` reads '10gib' as ten bytes.
+  const isSize = typeof value === 'string' && /^\s*[\d.]+\s*[kmgtp]?b\s*$/i.test(value);
+  const parsed = isSize ? bytes.parse(value) : value;
   if (typeof parsed !== 'number' || !Number.isSafeInteger(parsed) || parsed < 0) {
     throw new ConfigError(
       'CONFIG_BAD_SIZE',

@@ -135,6 +135,78 @@ describe.each(expressVersions)('several limits on one route, on %s', (_name, exp
     await Promise.all([user.close(), team.close()]);
   });
 
+  it('two jobLimits on one route: both jobs follow the answer', async () => {
+    const make = () =>
+      jobLimits({ clock: new ManualClock(), customer, plans: { one: { concurrency: { limit: 5 } } } });
+    const all = [make(), make()];
+    const app = express();
+    app.post('/jobs/:status', ...all.map((limits) => limits.admission()), (req, res) => {
+      res.status(Number(req.params['status'])).end();
+    });
+    const states = () =>
+      Promise.all(
+        all.map(async ({ store }) => (await store.usage('acme', [])).running.map((job) => job.state)),
+      );
+    await request(app).post('/jobs/500').expect(500);
+    expect(await states()).toEqual([[], []]);
+    await request(app).post('/jobs/201').expect(201);
+    expect(await states()).toEqual([['running'], ['running']]);
+    await Promise.all(all.map((limits) => limits.close()));
+  });
+
+  it("a slot held for the request leaves the job's own slot alone", async () => {
+    const limits = jobLimits({
+      clock: new ManualClock(),
+      customer,
+      plans: { one: { concurrency: { limit: 5 } } },
+    });
+    const app = express();
+    const open = limits.concurrency({ name: 'open', limit: 1, hold: 'request' });
+    app.post('/jobs', limits.admission(), open, (req, res, next) => {
+      limits
+        .job(req)
+        .commit()
+        .then(() => res.status(201).end(), next);
+    });
+    for (let i = 0; i < 3; i += 1) await request(app).post('/jobs').expect(201);
+    const { running } = await limits.usageOf('acme');
+    expect(running.map(({ state }) => state)).toEqual(['running', 'running', 'running']);
+    await limits.close();
+  });
+
+  it("a limit beside the plan's of the same name holds too", async () => {
+    const limits = jobLimits({
+      clock: new ManualClock(),
+      customer,
+      plans: { one: { concurrency: { limit: 5 } } },
+    });
+    const app = express();
+    app.post('/jobs', limits.admission(), limits.creationRate({ limit: 1, window: '1s' }), created);
+    await request(app).post('/jobs').expect(201);
+    await request(app).post('/jobs').expect(413);
+    expect((await limits.usageOf('acme')).running).toHaveLength(1);
+    await limits.close();
+  });
+
+  it('a listener that throws changes no decision', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation();
+    const limits = jobLimits({
+      clock: new ManualClock(),
+      customer,
+      plans: { one: { concurrency: { limit: 5 } } },
+    });
+    limits.on('decision', () => {
+      throw new Error('no');
+    });
+    const app = express();
+    app.post('/jobs', limits.admission(), created);
+    await request(app).post('/jobs').expect(201);
+    expect((await limits.usageOf('acme')).running[0]?.state).toBe('running');
+    expect(warn.mock.calls[0]![1]).toEqual({ code: 'LISTENER_FAILED' });
+    warn.mockRestore();
+    await limits.close();
+  });
+
   it('work in routers within routers', async () => {
     const limits = jobLimits({ customer, plans: { one: { creationRate: { limit: 1, window: '1m' } } } });
     const app = express();

@@ -16,8 +16,9 @@ export function isId(value: unknown): value is string {
   return isWellFormed(value);
 }
 
-/** A lone surrogate would turn into U+FFFD on its way to a store, and two ids into one. */
-const isWellFormed = (value: string): boolean => !/\p{Surrogate}/u.test(value);
+/** A lone surrogate would turn into U+FFFD on its way to a store, and two ids into one. Node 20's, not yet in the types. */
+const isWellFormed = (value: string): boolean =>
+  (value as string & { isWellFormed(): boolean }).isWellFormed();
 
 /**
  * The customer of the request, asked for once a request by all middlewares that

@@ -1,21 +1,16 @@
 import type { Request, Response } from 'express';
-import { stateOfRequest } from './request-state.js';
-
-/** Told once how the app answered. */
-export interface OutcomeListener {
-  /** The app has answered, whether or not the client is still there to hear it; the status is `res.statusCode`. */
-  answered(res: Response): void;
-  /** The client is gone and the app hasn't answered yet. `answered` may still come. */
-  abandoned(res: Response): void;
-}
+import { stateOfRequest, type OutcomeListener } from './request-state.js';
 
 /**
  * Watches a response for the status that the *app* gives it. `finish` tells it for a client that stays. When the client
  * goes away first, `finish` never comes and the status of a response that nobody has begun reads 200: so after `close` the
- * app's first move on the response is waited for. One listener a request.
+ * app's first move on the response is waited for. One pair of
+ * listeners a request, for all its jobs.
  */
 export function watchOutcome(req: Request, res: Response, listener: OutcomeListener): void {
-  stateOfRequest(req).outcome = listener;
+  const { outcomes } = stateOfRequest(req);
+  outcomes.push(listener);
+  if (outcomes.length > 1) return;
   res.on('finish', onFinish);
   res.on('close', onClose);
 }
@@ -25,20 +20,17 @@ function onFinish(this: Response): void {
 }
 
 function onClose(this: Response): void {
-  const { outcome } = stateOfRequest(this.req);
-  if (outcome === undefined) return;
+  const { outcomes } = stateOfRequest(this.req);
+  if (outcomes.length === 0) return;
   if (begun(this)) tell(this);
   else {
     waitForApp(this);
-    outcome.abandoned(this);
+    for (const outcome of outcomes) outcome.abandoned(this);
   }
 }
 
 function tell(res: Response): void {
-  const state = stateOfRequest(res.req);
-  const { outcome } = state;
-  state.outcome = undefined;
-  outcome?.answered(res);
+  for (const outcome of stateOfRequest(res.req).outcomes.splice(0)) outcome.answered(res);
 }
 
 /** Whether the app has begun its answer. A stream piped into it that has not sent a byte yet shows only by its listener. */

@@ -1,7 +1,15 @@
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import type { LimitState } from '../decision.js';
-import type { OutcomeListener } from './outcome.js';
 import type { AdmittedJob } from '../jobs/admitted-job.js';
+import type { LimitStore } from '../stores/store.js';
+
+/** Told once how the app answered. */
+export interface OutcomeListener {
+  /** The app has answered, whether or not the client is still there to hear it; the status is `res.statusCode`. */
+  answered(res: Response): void;
+  /** The client is gone and the app hasn't answered yet. `answered` may still come. */
+  abandoned(res: Response): void;
+}
 
 /** What the middlewares of this package know of one request, shared between them. */
 export class RequestState {
@@ -12,8 +20,8 @@ export class RequestState {
   /** Who it is, and by which function: nearly always one for all middlewares. */
   customerOf: unknown = undefined;
   customer: string | Promise<string> = '';
-  /** Told how the app answered. */
-  outcome: OutcomeListener | undefined = undefined;
+  /** Who is to be told how the app answered, until it has. */
+  readonly outcomes: OutcomeListener[] = [];
 }
 
 /**
@@ -25,6 +33,17 @@ type Holder = Request & { _jobLimits?: RequestState };
 export function stateOfRequest(req: Request): RequestState {
   const holder = req as Holder;
   return (holder._jobLimits ??= new RequestState());
+}
+
+/**
+ * The job that a middleware used alone admitted this request for; `limits.job(req)` is the same for those of `jobLimits()`.
+ * `undefined` where none did. A job that only the request holds is found only where there is no other.
+ *
+ * @param store Only jobs on this store. @default any
+ */
+export function jobOfRequest(req: Request, store?: LimitStore): AdmittedJob | undefined {
+  const jobs = stateOfRequest(req).jobs.filter((job) => store === undefined || job.store === store);
+  return jobs.find((job) => job.hold === 'job') ?? jobs[0];
 }
 
 /** Puts the conveniences where the host wants them. The default names are spelled out for the reason above. */

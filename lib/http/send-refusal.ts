@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import type { Refusal } from '../decision.js';
 import { RequestError } from '../errors.js';
 import { answerRefusal, type Answer, type AnswerSettings } from './answers.js';
-import { refuse } from './refuse.js';
+import { refuse, type Drain } from './refuse.js';
 
 /** A refusal on its way to Express's error handler, where `responses: 'next'` sends it. */
 export class LimitError extends Error {
@@ -25,7 +25,11 @@ export class LimitError extends Error {
   }
 }
 
-/** Answers a refused request as the settings say. `next` is called only with an error. */
+/**
+ * Answers a refused request as the settings say. `next` is called only with an error.
+ *
+ * @param drain Given when someone is reading the body already and must not get the rest of it.
+ */
 export function sendRefusal(
   refusal: Refusal,
   settings: AnswerSettings,
@@ -33,6 +37,7 @@ export function sendRefusal(
   req: Request,
   res: Response,
   next: NextFunction,
+  drain?: Drain,
 ): void {
   if (settings.responses === 'next') {
     const answer = answerRefusal(refusal, { ...settings, responses: 'json' }, req, clock.wallNow());
@@ -48,5 +53,5 @@ export function sendRefusal(
     );
     return;
   }
-  refuse(req, res, answer);
+  refuse(req, res, answer, drain);
 }

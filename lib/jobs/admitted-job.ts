@@ -23,8 +23,6 @@ export class AdmittedJob {
   readonly existing: StoredJob | undefined;
   /** @internal `open` until it is committed, refunded or, with `hold: 'request'`, finished. */
   phase: 'open' | 'committed' | 'refunded' | 'finished' = 'open';
-  /** @internal How long its lease is kept: until `finish`, or only while the request is open. */
-  hold: 'job' | 'request' = 'job';
   /** @internal Terms that it was admitted on, in order. */
   readonly terms: Terms[] = [];
 
@@ -35,6 +33,8 @@ export class AdmittedJob {
     /** @internal */ readonly run: string,
     terms: Terms,
     decision: Decision & { allowed: true },
+    /** @internal How long its lease is kept: until `finish`, or only while the request is open. */
+    readonly hold: 'job' | 'request',
     private readonly tell: JobNews,
   ) {
     this.ref = ref;
@@ -54,24 +54,18 @@ export class AdmittedJob {
    * the function that enqueues it: when that throws, the job is refunded and the error passed on. A handler that doesn't
    * call it leaves it to the end of the response: a status under 400 commits.
    *
-   * @throws {JobLimitsError} `JOB_NOT_COMMITTED` when the job was refunded or its id admitted by another request meanwhile;
-   *   it must not be enqueued then.
+   * @throws {JobLimitsError} `JOB_NOT_COMMITTED` when the job was refunded, its id admitted by another request meanwhile, or
+   *   the request is a replay; it must not be enqueued then.
    * @throws {StoreError}
    */
   async commit(): Promise<void>;
   async commit<T>(enqueue: (ref: JobRef) => T | Promise<T>): Promise<T>;
   async commit<T>(enqueue?: (ref: JobRef) => T | Promise<T>): Promise<T | undefined> {
-    if (!this.replayed) {
-      const answer = await this.store.commit(this.ref, this.run);
-      this.tell('commit', this.ref, answer);
-      if (answer === 'refunded' || answer === 'superseded') {
-        throw new JobLimitsError(
-          'JOB_NOT_COMMITTED',
-          `The job can't be committed any more: it was ${answer}`,
-        );
-      }
-      if (this.phase === 'open') this.phase = 'committed';
-    }
+    if (this.replayed) throw notCommitted('it exists already, made by an earlier request: see job.replayed');
+    const answer = await this.store.commit(this.ref, this.run);
+    this.tell('commit', this.ref, answer);
+    if (answer === 'refunded' || answer === 'superseded') throw notCommitted(`it was ${answer}`);
+    if (this.phase === 'open') this.phase = 'committed';
     if (enqueue === undefined) return undefined;
     try {
       return await enqueue(this.ref);
@@ -108,3 +102,6 @@ export class AdmittedJob {
     return answer;
   }
 }
+
+const notCommitted = (why: string): JobLimitsError =>
+  new JobLimitsError('JOB_NOT_COMMITTED', `The job can't be committed: ${why}`);

@@ -6,6 +6,9 @@ import type { AdmittedJob } from './admitted-job.js';
 /** How often what a request's end asks of the store is tried again when the store fails, once a turn. */
 const MOST_TRIES = 30;
 
+/** What a job's request can end with. */
+type Settlement = 'commit' | 'refund' | 'finish';
+
 /**
  * Jobs whose request is still open. Their pending leases are renewed by one timer for all, three times in the life of a
  * lease; what could not be settled with the store is tried again by the same timer.
@@ -13,7 +16,7 @@ const MOST_TRIES = 30;
 export class OpenJobs {
   /** Jobs to renew, and whether they were here at the last turn already. */
   readonly #open = new Map<AdmittedJob, boolean>();
-  readonly #unsettled = new Map<() => Promise<unknown>, number>();
+  readonly #unsettled = new Map<AdmittedJob, { operation: Settlement; tries: number }>();
   #underWay = 0;
   #idle: (() => void) | undefined;
   #stop: (() => void) | undefined;
@@ -35,12 +38,20 @@ export class OpenJobs {
   }
 
   /** Does what the end of a request asks of the store; again later when the store fails. Never throws. */
-  settle(operation: string, run: () => Promise<unknown>): void {
+  settle(job: AdmittedJob, operation: Settlement, tries = 1): void {
     this.#underWay += 1;
-    run().then(
-      () => this.#done(run),
-      (error: unknown) => this.#failed(operation, run, error),
-    );
+    this.#run(job, operation).then(this.#done, (error: unknown) => {
+      this.#done();
+      this.failed(operation, error);
+      if (!(error instanceof StoreError) || tries >= MOST_TRIES) return;
+      this.#unsettled.set(job, { operation, tries });
+      this.#start();
+    });
+  }
+
+  #run(job: AdmittedJob, operation: Settlement): Promise<unknown> {
+    if (operation === 'commit') return job.commit();
+    return operation === 'refund' ? job.refund() : job.finish();
   }
 
   /** Stops the timer and waits for what is under way. */
@@ -52,20 +63,10 @@ export class OpenJobs {
     this.#stop = undefined;
   }
 
-  #done(run: () => Promise<unknown>): void {
-    if (this.#unsettled.size > 0) this.#unsettled.delete(run);
+  readonly #done = (): void => {
     this.#underWay -= 1;
     if (this.#underWay === 0) this.#idle?.();
-  }
-
-  #failed(operation: string, run: () => Promise<unknown>, error: unknown): void {
-    const tries = (this.#unsettled.get(run) ?? 0) + 1;
-    this.#done(run);
-    this.failed(operation, error);
-    if (!(error instanceof StoreError) || tries > MOST_TRIES) return;
-    this.#unsettled.set(run, tries);
-    this.#start();
-  }
+  };
 
   #start(): void {
     this.#stop ??= this.clock.every(Math.max(1, Math.floor(this.pendingMs / 3)), this.#turn);
@@ -76,7 +77,10 @@ export class OpenJobs {
       this.#stop?.();
       this.#stop = undefined;
     }
-    for (const run of this.#unsettled.keys()) this.settle('retry', run);
+    for (const [job, { operation, tries }] of [...this.#unsettled]) {
+      this.#unsettled.delete(job);
+      this.settle(job, operation, tries + 1);
+    }
     for (const [job, old] of this.#open) {
       if (old) job.renew().catch((error: unknown) => this.failed('renew', error));
       else this.#open.set(job, true);

@@ -6,7 +6,7 @@ import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings }
 import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
 import { watchOutcome } from '../http/outcome.js';
 import { showLimits } from '../http/rate-limit-headers.js';
-import { setJob, setLimits, stateOfRequest } from '../http/request-state.js';
+import { setJob, setLimits, stateOfRequest, type OutcomeListener } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { AdmittedJob } from '../jobs/admitted-job.js';
 import { randomId } from '../jobs/job-id.js';
@@ -121,11 +121,12 @@ async function admit(
   const customer = typeof found === 'string' ? found : await found;
   const wanted = termsOf(req, customer);
   const terms = wanted instanceof Promise ? await wanted : wanted;
-  const earlier = jobOf(req, context, customer);
+  const earlier = jobOf(req, context, customer, admission.hold);
   if (earlier?.replayed) return true;
-  const id = earlier?.ref.id ?? (await jobIdOf(req, admission.options));
+  const { jobId } = admission.options;
+  const id = earlier?.ref.id ?? (jobId === undefined ? randomId() : await chosenId(req, jobId));
   // A random id is told apart by itself; a client may send the same id twice.
-  const run = earlier?.run ?? (admission.options.jobId === undefined ? id : randomId());
+  const run = earlier?.run ?? (jobId === undefined ? id : randomId());
   const ref = { customer, id };
   let decision: Decision;
   try {
@@ -133,54 +134,51 @@ async function admit(
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     context.emit('store-error', { operation: 'admit', error });
-    return refuseRequest(admission, storeUnavailable, earlier, req, res, next);
+    return refuseRequest(admission, storeUnavailable, req, res, next);
   }
   context.emit('decision', { customer, ref, plan: terms.plan, decision });
   setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
-  if (!decision.allowed) return refuseRequest(admission, decision, earlier, req, res, next);
+  if (!decision.allowed) return refuseRequest(admission, decision, req, res, next);
   if (earlier) {
     earlier.terms.push(terms);
     earlier.decision = decision;
-    if (admission.hold === 'request') earlier.hold = 'request';
     return true;
   }
-  const job = new AdmittedJob(context.store, ref, run, terms, decision, (operation, of, answer) =>
-    context.emit(operation, { ref: of, answer }),
-  );
+  const job = new AdmittedJob(context.store, ref, run, terms, decision, admission.hold, context.tell);
   stateOfRequest(req).jobs.push(job);
   setJob(req, context.properties.job, job);
   if (job.existing) return replay(admission, job, req, res, next);
-  job.hold = admission.hold;
-  follow(admission, job, req, res);
+  watchOutcome(req, res, new Follower(admission, job));
   return true;
 }
 
-/** Answers, and gives back what an earlier middleware of the request charged, whatever status the answer has. */
+/** Answers, and gives back what earlier middlewares of the request charged, whatever status the answer has. */
 function refuseRequest(
   { context, answers }: Admission,
   refusal: Refusal,
-  earlier: AdmittedJob | undefined,
   req: Request,
   res: Response,
   next: NextFunction,
 ): false {
-  if (earlier?.phase === 'open') context.openJobs.settle('refund', () => earlier.refund());
+  for (const job of stateOfRequest(req).jobs) {
+    if (job.phase === 'open') context.openJobs.settle(job, 'refund');
+  }
   sendRefusal(refusal, answers, context.clock, req, res, next);
   return false;
 }
 
-/** The job that another middleware of this request admitted for this customer on this store. */
-export const jobOf = (
+/** The job that another middleware of this request admitted for this customer on this store, to be held as long. */
+const jobOf = (
   req: Request,
-  { store }: Pick<Context, 'store'>,
-  customer?: string,
+  { store }: Context,
+  customer: string,
+  hold: 'job' | 'request',
 ): AdmittedJob | undefined =>
   stateOfRequest(req).jobs.find(
-    (job) => job.store === store && (customer === undefined || job.ref.customer === customer),
+    (job) => job.store === store && job.ref.customer === customer && job.hold === hold,
   );
 
-async function jobIdOf(req: Request, { jobId }: CheckedAdmission): Promise<string> {
-  if (jobId === undefined) return randomId();
+async function chosenId(req: Request, jobId: NonNullable<CheckedAdmission['jobId']>): Promise<string> {
   let id: unknown;
   try {
     id = await jobId(req);
@@ -227,30 +225,34 @@ function replay(
 }
 
 /** Sees to it that the job is committed, refunded or finished by how the app answers. */
-function follow({ context, options }: Admission, job: AdmittedJob, req: Request, res: Response): void {
-  const { openJobs, clock } = context;
-  openJobs.add(job);
-  let stopWaiting: (() => void) | undefined;
-  const settle = (): void => {
-    stopWaiting?.();
-    openJobs.delete(job);
+class Follower implements OutcomeListener {
+  #stopWaiting: (() => void) | undefined;
+
+  constructor(
+    readonly admission: Admission,
+    readonly job: AdmittedJob,
+  ) {
+    admission.context.openJobs.add(job);
+  }
+
+  answered(res: Response): void {
+    const { job } = this;
+    const { context, options } = this.admission;
+    this.#stopWaiting?.();
+    context.openJobs.delete(job);
     if (job.phase === 'refunded' || job.phase === 'finished') return;
-    if (job.phase === 'open' && !options.requestWasSuccessful(req, res)) {
-      openJobs.settle('refund', () => job.refund());
-    } else if (job.hold === 'request') {
-      openJobs.settle('finish', () => job.finish());
-    } else if (job.phase === 'open') {
-      openJobs.settle('commit', () => job.commit());
-    }
-  };
-  watchOutcome(req, res, {
-    answered: settle,
-    abandoned() {
-      // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
-      if (job.hold === 'job') openJobs.delete(job);
-      else stopWaiting = once(clock, ABANDONED_MS, settle);
-    },
-  });
+    if (job.phase === 'open' && !options.requestWasSuccessful(res.req, res))
+      context.openJobs.settle(job, 'refund');
+    else if (job.hold === 'request') context.openJobs.settle(job, 'finish');
+    else if (job.phase === 'open') context.openJobs.settle(job, 'commit');
+  }
+
+  abandoned(res: Response): void {
+    const { openJobs, clock } = this.admission.context;
+    // With `hold: 'job'` the pending lease runs out, unless the app ends the response before or commits.
+    if (this.job.hold === 'job') openJobs.delete(this.job);
+    else this.#stopWaiting = once(clock, ABANDONED_MS, () => this.answered(res));
+  }
 }
 
 function once(clock: Context['clock'], afterMs: number, run: () => void): () => void {

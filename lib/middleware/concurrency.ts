@@ -1,4 +1,5 @@
 import type { Request, RequestHandler } from 'express';
+import { ConfigError } from '../errors.js';
 import { checkOptions, func, oneOf, optional } from '../options.js';
 import {
   concurrencyChecks,
@@ -58,10 +59,14 @@ export const checkConcurrency = (options: ConcurrencyMiddlewareOptions): Checked
   checkOptions('concurrency', options, checks);
 
 export function concurrencyOf(context: Context, checked: Checked): RequestHandler {
+  const forRequest = checked.hold === 'request';
+  if (forRequest && checked.jobId !== undefined) {
+    const expected = "no jobId with hold: 'request', which makes no job that could be named again";
+    throw new ConfigError('CONFIG_INVALID_OPTION', 'concurrency.jobId', expected, checked.jobId);
+  }
   const limit = concurrencyLimitOf(checked);
   noteLimit(context.store, limit);
   // Nobody asks for a request once it is over.
-  const rememberMs = checked.hold === 'request' && checked.jobId === undefined ? 0 : REMEMBER_MS;
-  const terms = fixedTerms(limit, context.pendingMs, checked.key, rememberMs);
+  const terms = fixedTerms(limit, context.pendingMs, checked.key, forRequest ? 0 : REMEMBER_MS);
   return admitRequests(context, checked, terms, checked.hold);
 }

@@ -2,6 +2,7 @@ import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../clock.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
+import type { JobNews } from '../jobs/admitted-job.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -24,8 +25,10 @@ import {
 } from '../stores/store.js';
 import type { Duration } from '../units.js';
 
+import type { GuardEvents } from './high-frequency-options.js';
+
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
-export interface LimitsEvents {
+export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
   /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
   decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
   /** A job was committed; `reinstated` when its pending lease had run out before. */
@@ -87,6 +90,7 @@ export interface Context {
   clock: Clock;
   answers: AnswerOptions;
   emit: Emit;
+  tell: JobNews;
   openJobs: OpenJobs;
   plans: Plans | undefined;
   /** The store's limiter for a request rate, made once. */
@@ -109,6 +113,7 @@ export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit,
     clock,
     answers: options as AnswerOptions,
     emit,
+    tell: (operation, ref, answer) => emit(operation, { ref, answer }),
     openJobs: new OpenJobs(store, pending, clock, failed),
     plans,
     limiterOf({ name, limit, windowMs }) {

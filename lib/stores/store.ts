@@ -161,8 +161,8 @@ export interface LimitStore {
    * Frees lapsed leases, applies the customer's override, checks every limit, and then charges all of them or none.
    *
    * - A new job, or one that was refunded or has lapsed: decided afresh.
-   * - The same id and run: limits already charged to it are not charged again; others are added to the same job, all or
-   *   none.
+   * - The same id and run: limits already charged to it are not charged again, they only refuse when more than `limit` is
+   *   in use; others are added to the same job, all or none.
    * - The same id and another run: `replayed`.
    */
   admit(request: AdmitRequest): Promise<Decision>;

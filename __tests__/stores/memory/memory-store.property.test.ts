@@ -31,7 +31,7 @@ it('MemoryStore answers as a store that goes through all there ever was', async 
     fc.asyncProperty(
       fc.integer({ min: 1, max: 5 }),
       fc.integer({ min: 1, max: 6 }),
-      fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }),
+      fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }),
       async (limit, slots, steps) => {
         const { clock, manual } = stillClock();
         const store = new MemoryStore({ clock });
@@ -106,7 +106,7 @@ it('MemoryStore answers as a store that goes through all there ever was', async 
         }
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
 });
 

@@ -8,6 +8,8 @@ interface Job {
   chargedAt: number | undefined;
   startedAt: number;
   leaseUntil: number;
+  /** Which lease it was, counted from the first. */
+  leased: number;
 }
 
 /** One rate and one concurrency limit, counted by going through all there ever was: slow, and plainly right. */
@@ -15,6 +17,7 @@ export class NaiveStore {
   jobs: Job[] = [];
   charges: number[] = [];
   refunds: number[] = [];
+  leases = 0;
 
   constructor(
     readonly limit: number,
@@ -35,7 +38,8 @@ export class NaiveStore {
   }
 
   settle(now: number): void {
-    for (const job of this.jobs) {
+    // Of leases that end at once, the one that was taken first gives back first.
+    for (const job of [...this.jobs].sort((a, b) => a.leased - b.leased)) {
       if (job.state === 'pending' && job.leaseUntil <= now) this.#undo(job, 'lapsed', now);
     }
   }
@@ -48,7 +52,9 @@ export class NaiveStore {
   admit(id: string, run: string, now: number): { answer: string; retryAfterMs?: number } {
     const known = this.find(id);
     if (known && known.state !== 'refunded' && known.state !== 'lapsed') {
-      return { answer: known.run === run ? 'admitted' : 'replayed' };
+      if (known.run !== run) return { answer: 'replayed' };
+      const over = this.rate(now).length > this.limit || this.held(now) > this.slots;
+      return { answer: known.state === 'pending' && over ? 'refused' : 'admitted' };
     }
     const rate = this.rate(now);
     const rateFull = rate.length >= this.limit;
@@ -60,7 +66,15 @@ export class NaiveStore {
     this.charges.push(now);
     const leaseUntil = now + this.terms.pendingMs;
     this.jobs = this.jobs.filter((job) => job !== known);
-    this.jobs.push({ id, run, state: 'pending', chargedAt: now, startedAt: -1, leaseUntil });
+    this.jobs.push({
+      id,
+      run,
+      state: 'pending',
+      chargedAt: now,
+      startedAt: -1,
+      leaseUntil,
+      leased: (this.leases += 1),
+    });
     return { answer: 'admitted' };
   }
 
@@ -116,6 +130,7 @@ export class NaiveStore {
   }
 
   #recharge(job: Job, now: number): void {
+    job.leased = this.leases += 1;
     job.chargedAt = now;
     this.charges.push(now);
   }

@@ -6,7 +6,7 @@ import {
   type StoreEvent,
   type Terms,
 } from '../store.js';
-import { NEVER, type Charge, type JobRecord } from './job-record.js';
+import { NEVER, visitCharged, type Charge, type JobRecord } from './job-record.js';
 import { RateLog } from './rate-log.js';
 import { SlotPace } from './slot-pace.js';
 
@@ -41,6 +41,8 @@ export class Customer {
   #effective = new WeakMap<Terms, Terms>();
   /** No lease ends before this. */
   #nextLapseAt = Infinity;
+  /** No job that holds no lease may be forgotten before this. */
+  #nextForgetAt = Infinity;
 
   constructor(
     readonly id: string,
@@ -107,11 +109,10 @@ export class Customer {
   /** Adds limits to a leased job. */
   addCharge(job: JobRecord, charge: Charge): void {
     (job.added ??= []).push(charge);
-    for (const limit of charge.terms.limits) {
-      if (charge.uncharged.includes(limit.name)) continue;
-      this.#addToLog(limit, charge.at);
+    visitCharged(charge, (limit, at) => {
+      this.#addToLog(limit, at);
       if (limit.kind === 'concurrency') this.#count(limit, 1);
-    }
+    });
   }
 
   log(limit: RateLimit): RateLog {
@@ -138,7 +139,7 @@ export class Customer {
   /** The job runs: it holds a lease as long as its limits say, or none where nothing limits how many run. */
   start(job: JobRecord, now: number): void {
     job.state = 'running';
-    if (job.startedAt === NEVER) job.startedAt = now;
+    if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     const until = job.leaseEnd(now);
     if (until === undefined) this.#release(job, now, job.terms.rememberMs);
     else if (until > now) this.lease(job, until);
@@ -146,7 +147,7 @@ export class Customer {
 
   end(job: JobRecord, state: EndState, now: number, wallNow: number): void {
     job.state = state;
-    if (job.startedAt === NEVER) job.startedAt = now;
+    if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     job.finishedAt = wallNow;
     this.#release(job, now, job.terms.rememberMs);
   }
@@ -178,7 +179,13 @@ export class Customer {
 
   /** Whether nothing would be lost by forgetting this customer. */
   isIdle(now: number): boolean {
-    for (const job of this.unleased.values()) if (job.until <= now) this.forget(job.id);
+    if (now >= this.#nextForgetAt) {
+      this.#nextForgetAt = Infinity;
+      for (const job of this.unleased.values()) {
+        if (job.until <= now) this.forget(job.id);
+        else this.#nextForgetAt = Math.min(this.#nextForgetAt, job.until);
+      }
+    }
     for (const logs of [this.logs, this.#refunds]) {
       for (const [counter, log] of logs) if (log.isIdle(now)) logs.delete(counter);
     }
@@ -201,6 +208,7 @@ export class Customer {
     if (memoryMs === 0) return;
     job.until = now + memoryMs;
     this.unleased.set(job.id, job);
+    if (job.until < this.#nextForgetAt) this.#nextForgetAt = job.until;
     this.ledger.jobs += 1;
   }
 
@@ -229,6 +237,8 @@ export class Customer {
     let refunds = this.#refunds.get(counter);
     if (refunds === undefined) this.#refunds.set(counter, (refunds = new RateLog(limit.windowMs)));
     if (refunds.count(now, limit.windowMs) >= limit.limit) return;
-    if (this.logs.get(counter)?.remove(at)) refunds.add(now);
+    const log = this.logs.get(counter);
+    // A charge that the window has left behind is not given back, and costs no refund.
+    if (log !== undefined && log.count(now, limit.windowMs) > 0 && log.remove(at)) refunds.add(now);
   }
 }

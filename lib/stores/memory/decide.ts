@@ -15,30 +15,27 @@ export interface Verdict {
 
 const NONE: readonly string[] = [];
 
-/** @param adopt The job exists already: nothing refuses, and its rates are not charged. */
-export function checkLimits(
-  customer: Customer,
-  limits: readonly Limit[],
-  now: number,
-  adopt: boolean,
-): Verdict {
-  if (adopt) {
-    const states = limits.map((limit) => stateOf(customer, limit, now));
-    return { states, shadowed: NONE, uncharged: ratesOf(limits), refused: undefined };
-  }
+/** @param charged How much of `used` is this job's own, and so no reason to refuse it: 1 where it was charged already. */
+export function checkLimits(customer: Customer, limits: readonly Limit[], now: number, charged = 0): Verdict {
   const states: LimitState[] = [];
   let shadowed: string[] | undefined;
   let violations: Violation[] | undefined;
   for (const limit of limits) {
     const state = stateOf(customer, limit, now);
     states.push(state);
-    if (state.used < limit.limit) continue;
+    if (state.used - charged < limit.limit) continue;
     if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
     else (violations ??= []).push(violationOf(customer, limit, now));
   }
   const over = shadowed ?? NONE;
   const refused = violations && { ...refusalOf(violations), limits: states, shadowed: over };
   return { states, shadowed: over, uncharged: over, refused };
+}
+
+/** For a job that exists already: nothing refuses it, and its rates are not charged. */
+export function adoptLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+  const states = limits.map((limit) => stateOf(customer, limit, now));
+  return { states, shadowed: NONE, uncharged: ratesOf(limits), refused: undefined };
 }
 
 export const ratesOf = (limits: readonly Limit[]): string[] =>
@@ -53,8 +50,10 @@ export function stateOf(customer: Customer, limit: Limit, now: number): LimitSta
 function rateState(customer: Customer, limit: Limit & { kind: 'creation-rate' }, now: number): LimitState {
   const log = customer.logs.get(counterOf(limit));
   const used = log?.count(now, limit.windowMs) ?? 0;
-  const resetAfterMs = log === undefined || used === 0 ? undefined : log.oldest() + limit.windowMs - now;
-  return state(limit, used, resetAfterMs, limit.windowMs);
+  if (log === undefined || used === 0) return state(limit, used, undefined, limit.windowMs);
+  // Above a limit that was lowered, the oldest entries make no room yet when they leave.
+  const next = used > limit.limit && limit.limit > 0 ? log.nthNewest(limit.limit) : log.oldest();
+  return state(limit, used, next + limit.windowMs - now, limit.windowMs);
 }
 
 function state(

@@ -3,11 +3,15 @@ import { counterOf, type ConcurrencyLimit, type JobState, type Limit, type Terms
 /** A time that hasn't come. Times are whole numbers, so that V8 keeps them inside the record. */
 export const NEVER = -1;
 
-/** What one admission charged: the limits of its terms, at this time, but for those that it only watched. */
+/** Terms that a job was admitted on, the override applied. */
+export interface ChargedTerms extends Terms {
+  /** Names of the limits that were not charged: shadow limits that were over, rates of a job that was restored. */
+  uncharged?: readonly string[];
+}
+
+/** What one admission charged. */
 export interface Charge {
-  readonly terms: Terms;
-  /** Names of the limits that were not charged: shadow limits that were over, and the rates of a job made elsewhere. */
-  readonly uncharged: readonly string[];
+  readonly terms: ChargedTerms;
   at: number;
 }
 
@@ -27,12 +31,10 @@ export class JobRecord implements Charge {
   /** Charges that other middlewares of the same request added. */
   added: Charge[] | undefined = undefined;
 
-  /** @param terms With the limits that hold for the customer: an override is applied already. */
   constructor(
     readonly id: string,
     readonly run: string,
-    readonly terms: Terms,
-    readonly uncharged: readonly string[],
+    readonly terms: ChargedTerms,
   ) {}
 
   /** Calls back for every limit that was charged. */
@@ -47,10 +49,15 @@ export class JobRecord implements Charge {
     if (this.added) for (const charge of this.added) charge.at = at;
   }
 
-  /** Those of the limits that this job was not admitted on yet. */
-  missing(limits: readonly Limit[]): readonly Limit[] {
-    const known = new Set([this, ...(this.added ?? [])].flatMap(({ terms }) => terms.limits.map(counterOf)));
-    return limits.filter((limit) => !known.has(counterOf(limit)));
+  /** Which counters it is charged to. An infinite rate counts nothing. */
+  counters(): Set<string> {
+    const counters = new Set<string>();
+    for (const { terms } of [this, ...(this.added ?? [])]) {
+      for (const limit of terms.limits) {
+        if (limit.kind !== 'creation-rate' || limit.limit !== Infinity) counters.add(counterOf(limit));
+      }
+    }
+    return counters;
   }
 
   /** When its lease ends if it is renewed now, running; `undefined` where nothing limits how many run. */
@@ -71,9 +78,13 @@ export class JobRecord implements Charge {
   }
 }
 
-function visitCharged({ terms, uncharged, at }: Charge, visit: (limit: Limit, at: number) => void): void {
-  for (const limit of terms.limits) if (!uncharged.includes(limit.name)) visit(limit, at);
+export function visitCharged({ terms, at }: Charge, visit: (limit: Limit, at: number) => void): void {
+  for (const limit of terms.limits) if (!terms.uncharged?.includes(limit.name)) visit(limit, at);
 }
+
+/** The terms as they are charged when those limits are left out. The same object where none is, to be shared. */
+export const without = (terms: Terms, uncharged: readonly string[]): ChargedTerms =>
+  uncharged.length === 0 ? terms : { ...terms, uncharged };
 
 function shortestIn({ limits }: Terms, of: (limit: ConcurrencyLimit) => number | undefined): number {
   let shortest = Infinity;

@@ -3,6 +3,7 @@ import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexib
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
 import { boolean, checkOptions, count, having, withDefault } from '../../options.js';
+import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
   Decision,
@@ -18,8 +19,8 @@ import type {
 } from '../store.js';
 import type { Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
-import { JobRecord, NEVER } from './job-record.js';
+import { adoptLimits, chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
+import { JobRecord, NEVER, without } from './job-record.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -88,11 +89,12 @@ export class MemoryStore implements LimitStore {
     now: number,
     adopt: boolean,
   ): Decision {
-    const { states, shadowed, uncharged, refused } = checkLimits(customer, terms.limits, now, adopt);
+    const check = adopt ? adoptLimits : checkLimits;
+    const { states, shadowed, uncharged, refused } = check(customer, terms.limits, now);
     if (refused) return refused;
     this.#customers.makeRoomForJob();
     customer.forget(id);
-    const job = new JobRecord(id, run, terms, uncharged);
+    const job = new JobRecord(id, run, without(terms, uncharged));
     customer.chargeRates(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
     return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
@@ -100,12 +102,17 @@ export class MemoryStore implements LimitStore {
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
   #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
-    const missing = job.state === 'pending' ? job.missing(terms.limits) : [];
-    const { shadowed, uncharged, refused } = checkLimits(customer, missing, now, adopt);
-    if (refused) return refused;
+    const check = adopt ? adoptLimits : checkLimits;
+    const counters = job.counters();
+    const open = job.state === 'pending' ? terms.limits : [];
+    const missing = open.filter((limit) => !counters.has(counterOf(limit)));
+    const charged = open.filter((limit) => counters.has(counterOf(limit)));
+    const { shadowed, uncharged, refused } = check(customer, missing, now);
+    const verdict = refused ?? check(customer, charged, now, 1).refused;
+    if (verdict) return verdict;
     if (missing.length > 0) {
       const at = this.#chargeTime();
-      customer.addCharge(job, { terms: { ...terms, limits: missing }, uncharged, at });
+      customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -211,7 +218,7 @@ export class MemoryStore implements LimitStore {
     if (job === undefined) {
       this.#customers.makeRoomForJob();
       // Its rate was charged when it was created, by a store that has forgotten it.
-      job = new JobRecord(id, id, customer.effective(terms), ratesOf(terms.limits));
+      job = new JobRecord(id, id, without(customer.effective(terms), ratesOf(terms.limits)));
       job.stamp(now);
     } else if (job.state === 'lapsed') {
       customer.chargeRates(job, this.#chargeTime());

@@ -165,6 +165,34 @@ export function admissionContract({ describe, test }: Suite): void {
       assert.deepEqual(await usedOf(store, more), { 'creation-rate': 1, concurrency: 0, hourly: 0 });
     });
 
+    test('of two limits of one name that a run brings, both hold', async ({ store }) => {
+      const [wide, narrow] = [termsOf(rate(5, MINUTE), slots(5)), termsOf(rate(1, MINUTE), slots(1))];
+      const [first, second] = [request(wide), request(wide)];
+      for (const job of [first, second]) await store.admit(job);
+      assert.equal((await store.admit({ ...second, terms: narrow })).allowed, false);
+      await store.refund(second.ref, second.run);
+      assert.equal((await store.admit({ ...first, terms: narrow })).allowed, true);
+      assert.deepEqual(await usedOf(store, wide), { 'creation-rate': 1, concurrency: 1 });
+    });
+
+    test('a limit added to a job whose own of that name is infinite is charged', async ({ store }) => {
+      const infinite = termsOf(rate(Infinity, MINUTE), slots(5));
+      for (const allowed of [true, true, false]) {
+        const job = request(infinite);
+        await store.admit(job);
+        assert.equal((await store.admit({ ...job, terms: termsOf(rate(2, MINUTE)) })).allowed, allowed);
+      }
+    });
+
+    test('a refunded rate of an added limit comes back too', async ({ store }) => {
+      const job = request(termsOf(rate(Infinity, MINUTE)));
+      await store.admit(job);
+      const added = termsOf(rate(2, MINUTE));
+      await store.admit({ ...job, terms: added });
+      await store.refund(job.ref, job.run);
+      assert.deepEqual(await usedOf(store, added), { 'creation-rate': 0 });
+    });
+
     test('adopts a job that exists, beyond the limit if need be and without charging its rate', async ({
       store,
     }) => {

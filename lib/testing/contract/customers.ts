@@ -93,6 +93,18 @@ export function customerContract({ describe, test }: Suite): void {
       assert.equal(allowedOf(await admitMany(store, terms, 2)), 1);
     });
 
+    test('below what is in use, the reset is when one is allowed again', async ({ store, advance }) => {
+      const terms = termsOf(rate(3, MINUTE));
+      for (let i = 0; i < 3; i += 1) {
+        await admitMany(store, terms, 1);
+        await advance(10 * SECOND);
+      }
+      await store.setOverride('acme', [rate(2, MINUTE)]);
+      const [limit] = (await store.usage('acme', terms.limits)).limits;
+      assert.deepEqual([limit!.used, limit!.remaining], [3, 0]);
+      assert.ok(Math.abs(limit!.resetAfterMs! - 40 * SECOND) < SECOND);
+    });
+
     test('a rate lowered and raised again forgets nothing in the window', async ({ store }) => {
       const terms = termsOf(rate(6, MINUTE));
       await admitMany(store, terms, 5);

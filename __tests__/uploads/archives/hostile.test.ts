@@ -1,0 +1,30 @@
+import { archiveStatus } from '../../../lib/uploads/archives/refused.js';
+import { codeOf } from '../../support/archives.js';
+import {
+  hostileArchives,
+  hostileGzips,
+  hostileTars,
+  hostileZips,
+  type Hostile,
+} from '../../support/hostile-archives.js';
+
+const refusesAll = (attacks: Hostile[]): void => {
+  test.each(attacks.map((one) => [one.attack, one] as const))(
+    '%s',
+    async (_, { make, code, lenient = code, limits }) => {
+      const bytes = make();
+      expect(await codeOf(bytes, { ...limits, mode: 'strict' })).toBe(code);
+      expect(await codeOf(bytes, { ...limits, mode: 'lenient' })).toBe(lenient);
+    },
+  );
+};
+
+describe('hostile zips are refused, each with its own code:', () => refusesAll(hostileZips));
+describe('hostile tars are refused, each with its own code:', () => refusesAll(hostileTars));
+describe('hostile gzips are refused, each with its own code:', () => refusesAll(hostileGzips));
+
+test('every code but those of the worker and of what is no archive belongs to an attack here', () => {
+  const elsewhere = ['ARCHIVE_NOT_RECOGNISED', 'ARCHIVE_INSPECTION_TIMEOUT', 'ARCHIVE_INSPECTION_FAILED'];
+  const covered = new Set<string>(hostileArchives.map(({ code }) => code));
+  expect(Object.keys(archiveStatus).filter((code) => !covered.has(code))).toEqual(elsewhere);
+});

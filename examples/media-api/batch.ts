@@ -1,0 +1,85 @@
+import { Router, json, type Request } from 'express';
+import type { JobLimits, JobRef } from 'express-job-limits';
+import { HttpError } from './http-error.js';
+import { jsonField, readBody, reportUrls, type Report } from './inputs.js';
+import type { JobRunner, MediaJob } from './jobs.js';
+
+/** Jobs in the shape of Hume's batch API. */
+export function batchJobs(
+  limits: JobLimits,
+  jobs: JobRunner,
+  refOf: (req: Request) => Promise<JobRef>,
+): Router {
+  const router = Router();
+
+  // This API's clients know 429, and retry a 413 never.
+  router.post('/jobs', limits.admission({ deniedStatus: 429 }), json({ limit: '1mb' }), async (req, res) => {
+    const { fields, files } = await readBody(req);
+    const reports = [...files, ...reportUrls(fields.urls), ...reportUrls(jsonField(fields, 'json').urls)];
+    const job = await limits.job(req).commit((ref) => jobs.start(ref, reports));
+    res.json({ job_id: job.ref.id });
+  });
+
+  router.get('/jobs/:id', limits.requestRate(), async (req, res) => {
+    res.json(details(known(jobs.get(await refOf(req)))));
+  });
+
+  router.get('/jobs/:id/predictions', limits.requestRate(), async (req, res) => {
+    const job = known(jobs.get(await refOf(req)));
+    if (job.state !== 'completed') {
+      throw new HttpError(400, 'JOB_NOT_COMPLETED', `The job has no predictions: it is ${job.state}`);
+    }
+    res.json(job.reports.map(prediction));
+  });
+
+  return router;
+}
+
+function known(job: MediaJob | undefined): MediaJob {
+  if (job !== undefined) return job;
+  throw new HttpError(404, 'JOB_NOT_FOUND', 'There is no such job');
+}
+
+function details(job: MediaJob): object {
+  const sources = job.reports.map(source);
+  return {
+    type: 'INFERENCE',
+    job_id: job.ref.id,
+    user_id: job.ref.customer,
+    request: {
+      files: sources.filter(({ type }) => type === 'file').map(({ type: _type, ...file }) => file),
+      urls: job.reports.flatMap((report) => (report.source.type === 'url' ? [report.source.url] : [])),
+    },
+    state: stateOf(job),
+  };
+}
+
+function stateOf({ state, createdAt, endedAt, reports }: MediaJob): object {
+  const times = { created_timestamp_ms: createdAt, started_timestamp_ms: createdAt };
+  if (state === 'running') return { status: 'IN_PROGRESS', ...times };
+  const ended = { ...times, ended_timestamp_ms: endedAt };
+  // Hume's jobs can't be cancelled; one that was, as an assembly, has failed by its words.
+  if (state === 'cancelled') return { status: 'FAILED', ...ended, message: 'cancelled' };
+  return { status: 'COMPLETED', ...ended, num_predictions: reports.length, num_errors: 0 };
+}
+
+const source = ({ source, mime, md5 }: Report) =>
+  source.type === 'url'
+    ? { type: source.type, url: source.url }
+    : { type: source.type, filename: source.name, content_type: mime, md5sum: md5 };
+
+const prediction = (report: Report): object => ({
+  source: source(report),
+  results: {
+    predictions: [
+      {
+        file: report.source.type === 'url' ? report.source.url : report.source.name,
+        file_type: report.mime,
+        models: {},
+        size: report.bytes,
+        sha256: report.sha256,
+      },
+    ],
+    errors: [],
+  },
+});

@@ -1,0 +1,53 @@
+import type { Plan } from 'express-job-limits';
+import type { PlansFile } from './plans-file.js';
+
+/** A command to paste, and what it shows. */
+export interface CurlLine {
+  shows: string;
+  command: string;
+}
+
+/** Three commands for the plans in force: a creation, a refusal and where a customer stands. */
+export function curlLines(url: string, file: PlansFile): CurlLine[] {
+  const customers = customersOf(file);
+  const most = customers.at(-1);
+  if (most === undefined) return [];
+  const lines = [{ shows: 'A creation', command: creation(`${url}/assemblies`, most.key) }];
+  const least = customers[0]!;
+  if (least.limit < Infinity) {
+    const tries = least.limit + 1;
+    lines.push({
+      shows: `A refusal: the plan '${least.plan}' allows ${least.limit}, this asks for ${tries}`,
+      // curl sends one request for each number.
+      command: creation(`${url}/assemblies?n=[1-${tries}]`, least.key),
+    });
+  }
+  lines.push({
+    shows: 'What is left of a customer’s limits',
+    command: `curl -sSi -w '\\n' ${url}/limits -H 'Authorization: Bearer ${least.key}'`,
+  });
+  return lines;
+}
+
+const creation = (url: string, key: string): string =>
+  `curl -sSi -w '\\n' '${url}' -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' ` +
+  `-d '{"urls":["https://example.com/video.mp4"]}'`;
+
+interface Customer {
+  key: string;
+  plan: string;
+  limit: number;
+}
+
+/** Customers whose key can be pasted, the ones with the smallest limit first. */
+function customersOf(file: PlansFile): Customer[] {
+  const unlisted: [string, string][] = file.default === undefined ? [] : [['anybody', file.default]];
+  return [...unlisted, ...Object.entries(file.customers)]
+    .filter(([key]) => /^[\w.-]+$/.test(key))
+    .map(([key, plan]) => ({ key, plan, limit: limitOf(file.plans[plan]!) }))
+    .sort((a, b) => a.limit - b.limit);
+}
+
+/** How many jobs the plan allows one after the other. */
+const limitOf = ({ creationRate = [], concurrency = [] }: Plan): number =>
+  Math.min(Infinity, ...[creationRate, concurrency].flat(2).map(({ limit }) => limit));

@@ -1,0 +1,92 @@
+import { Router, json, type Request } from 'express';
+import type { JobLimits, JobRef } from 'express-job-limits';
+import { HttpError } from './http-error.js';
+import { jsonField, readBody, reportUrls, type Report } from './inputs.js';
+import type { JobRunner, MediaJob } from './jobs.js';
+
+const states = {
+  running: 'ASSEMBLY_EXECUTING',
+  completed: 'ASSEMBLY_COMPLETED',
+  cancelled: 'ASSEMBLY_CANCELED',
+};
+
+/** Jobs in the shape of Transloadit's assemblies. */
+export function assemblies(
+  limits: JobLimits,
+  jobs: JobRunner,
+  refOf: (req: Request) => Promise<JobRef>,
+): Router {
+  const router = Router();
+
+  const admitted = limits.admission();
+  // Transloadit's clients may choose the id. One that asks again, because the answer was lost, gets the same assembly.
+  const admittedById = limits.admission({
+    jobId: (req) => req.params.id as string,
+    onReplay: (job, req, res) => res.json(assembly(known(jobs.get(job.ref)), req)),
+  });
+
+  // Admission comes first: a customer at its limit can't make the server read its files.
+  router.post(['/assemblies', '/assemblies/:id'], (req, res, next) =>
+    (req.params.id === undefined ? admitted : admittedById)(req, res, next),
+  );
+  router.post(['/assemblies', '/assemblies/:id'], json({ limit: '1mb' }), async (req, res) => {
+    const reports = await inputsOf(req);
+    const job = await limits.job(req).commit((ref) => jobs.start(ref, reports));
+    res.json(assembly(job, req));
+  });
+
+  router.get('/assemblies/:id', limits.requestRate(), async (req, res) => {
+    res.json(assembly(known(jobs.get(await refOf(req))), req));
+  });
+
+  router.delete('/assemblies/:id', async (req, res) => {
+    res.json(assembly(known(await jobs.cancel(await refOf(req))), req));
+  });
+
+  return router;
+}
+
+async function inputsOf(req: Request): Promise<Report[]> {
+  const { fields, files } = await readBody(req);
+  if (Number(fields.tus_num_expected_upload_files ?? 0) > 0) {
+    throw new HttpError(400, 'TUS_NOT_OFFERED', 'This example takes files in the form, not by tus');
+  }
+  return [...files, ...reportUrls(fields.urls), ...reportUrls(importsOf(jsonField(fields, 'params')))];
+}
+
+/** The URLs that the steps import: `{ "steps": { "imported": { "robot": "/http/import", "url": … } } }`. */
+function importsOf({ steps }: Record<string, unknown>): unknown[] {
+  return Object.values((steps ?? {}) as Record<string, { robot?: unknown; url?: unknown } | null>)
+    .filter((step) => step?.robot === '/http/import')
+    .flatMap((step) => step?.url);
+}
+
+function known(job: MediaJob | undefined): MediaJob {
+  if (job !== undefined) return job;
+  throw new HttpError(404, 'ASSEMBLY_NOT_FOUND', 'There is no such assembly');
+}
+
+function assembly({ ref, state, createdAt, endedAt, reports }: MediaJob, req: Request): object {
+  const url = `${req.protocol}://${req.get('host')}${req.baseUrl}/assemblies/${encodeURIComponent(ref.id)}`;
+  return {
+    ok: states[state],
+    assembly_id: ref.id,
+    assembly_url: url,
+    assembly_ssl_url: url,
+    start_date: new Date(createdAt).toISOString(),
+    num_input_files: reports.length,
+    bytes_received: reports.reduce((sum, { bytes }) => sum + bytes, 0),
+    execution_duration: endedAt === undefined ? null : (endedAt - createdAt) / 1000,
+    results: state === 'completed' ? { ':original': reports.map(result) } : {},
+  };
+}
+
+const result = ({ source, bytes, sha256, md5, mime }: Report, index: number): object => ({
+  id: String(index),
+  name: source.type === 'file' ? source.name : source.url,
+  field: source.type === 'file' ? source.field : null,
+  size: bytes,
+  mime,
+  md5hash: md5,
+  meta: { sha256 },
+});
