@@ -230,7 +230,7 @@ job.terms = job.terms or of
 for i, limit in ipairs(of.limits) do
 local counter = counterOf(limit)
 if not seen[counter] then
-seen[counter] = true
+seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
 limits[#limits + 1] = {
 limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
 charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
@@ -305,7 +305,8 @@ for sign, at, time, windowMs, most in string.gmatch(owedOf(counter), '([+-])(%d+
 if sign == '+' then
 call('RPUSH', key, at)
 call('PEXPIRE', key, windowMs + 1)
-elseif countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
+elseif tonumber(at) > time - windowMs * 1000
+and countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
 call('RPUSH', refundKey, time)
 call('PEXPIRE', refundKey, windowMs + 1)
 end
@@ -421,7 +422,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', 'a407f88dacab8d8470395cf04d945104d7471c00', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'b253cd3a8000d047b02a94c6f6c802af8f1147c1', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
@@ -464,10 +465,14 @@ replayed = describe(job)
 elseif again then
 local charged = {}
 if job.state == 'p' then
-for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+for _, entry in ipairs(limitsOf(job)) do
+if entry.limit.kind == 'concurrency' or entry.limit.limit then charged[entry.counter] = 'own' end
+end
 end
 known = {}
-for n = 1, count do known[n] = job.state ~= 'p' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)] end
+for n = 1, count do
+known[n] = job.state ~= 'p' and 'settled' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)]
+end
 addToJob = function(charges)
 job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
 keepTerms(job)
@@ -485,7 +490,7 @@ end
 end
 end
 local answer = { 1, lapsed, overrideJson, '' }
-local charging, refused, shadowed, free = false, false, '', ','
+local charging, free, refused, shadowed, refusedOwn, shadowedOwn = false, ',', false, '', false, ''
 local nextKey = 5
 for n = 1, replayed and 0 or count do
 local i, row = FIRST + (n - 1) * EACH, n * 4
@@ -502,36 +507,34 @@ oldest = tonumber(call('LINDEX', key, 0))
 local edge = micros - windowMs * 1000
 if oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
 end
+if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
 if oldest then reset = math.ceil((oldest - micros) / 1000) + windowMs end
 end
 end
-if not (known and known[n]) then
-charging = true
+local own = known and known[n]
+if not own then charging = true end
 if adopt then
 if key then free = free .. n .. ',' end
-elseif most and used >= most then
-free = free .. n .. ','
-if ARGV[i + 3] == '1' then
-shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
-else
-refused = true
-if most == 0 then
-retry = 0
-elseif key and used == most then
-retry = reset
-elseif key then
-retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + windowMs
+elseif most and used - (own and 1 or 0) >= most and own ~= 'settled' then
+if not own then free = free .. n .. ',' end
+if ARGV[i + 3] ~= '1' then
+if own then refusedOwn = true else refused = true end
+if key then
+retry = most == 0 and 0 or reset
 else
 local last, every = tonumber(book[7]), tonumber(book[8])
 if not every or now - last > 300000 then every = 10000 end
-retry = math.min(60000, math.max(1000, math.floor(every)))
+retry = most == 0 and 0 or math.min(60000, math.max(1000, math.floor(every)))
 end
-end
+elseif own then
+shadowedOwn = shadowedOwn .. (shadowedOwn == '' and '' or ',') .. n
+else
+shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
 end
 end
 answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
-if charging and not refused then
+if charging and not refused and not refusedOwn then
 if beforeCharge then beforeCharge() end
 nextKey = 5
 for n = 1, count do
@@ -574,19 +577,20 @@ if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
 end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
-if refused then
+answer[4] = shadowed
+if refused or refusedOwn then
 answer[1] = 0
 for n = known and count or 0, 1, -1 do
-if known[n] then
+if (known[n] == 'own') == refused then
 for _ = 1, 4 do table.remove(answer, n * 4 + 1) end
 end
 end
+if not refused then answer[4] = shadowedOwn end
 end
-answer[4] = shadowed
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', '3361bb19ddb1df57b9d02b42cb5bbc0024ca41bb', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', '0c1fde091667e6be26973d241cde98cf79cbf4ca', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -608,7 +612,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', '57f58c3b7a923a3720d8cb38ef94f61f99a4a182', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', 'e947bbe9ca61161441d1c78d297ee9cc735a3702', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -628,7 +632,7 @@ answer = 'already'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', '0510bbaeef02c8680c581da33a6fb50642da9a80', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '002d9fed14fd1a36eb5a7b8bcb70312393b417fc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -643,7 +647,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '05a23cf18329c0f77c6b54ef7fa524fb2015c6c7', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', 'c6a607650a7d753d940a0059d68f6baa6bc3ca3b', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -696,7 +700,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'dab358439f951e53bbe5cad5ef77a24bf8a780bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', '9d835a59b897bb77d863f33f2bfed39cf7de5e00', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -704,7 +708,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '13c25c47ec6bc18a4b3257b0af409b04c353e22f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', '8fc5a2065193012b307b54e96529c3e3e8858cae', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -739,7 +743,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', 'e1db7ed4bc4d2cce57f4ed61271fbcbcc9799a70', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', '5e9b7f4d191178ae6de8ac6fcafb1f1f04bcc7d1', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
@@ -757,6 +761,8 @@ if key then
 if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
 local oldest
 used, oldest = countLog(key, micros - limit.windowMs * 1000)
+local most = limit.limit
+if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
 if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
 else
 used = heldOf(counter)

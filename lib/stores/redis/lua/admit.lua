@@ -74,10 +74,14 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     -- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
     local charged = {}
     if job.state == 'p' then
-      for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+      for _, entry in ipairs(limitsOf(job)) do
+        if entry.limit.kind == 'concurrency' or entry.limit.limit then charged[entry.counter] = 'own' end
+      end
     end
     known = {}
-    for n = 1, count do known[n] = job.state ~= 'p' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)] end
+    for n = 1, count do
+      known[n] = job.state ~= 'p' and 'settled' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)]
+    end
     addToJob = function(charges)
       job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
       keepTerms(job)
@@ -96,8 +100,9 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
 end
 
 local answer = { 1, lapsed, overrideJson, '' }
--- Whether there is anything to charge; indexes of limits that are not charged, as records have them.
-local charging, refused, shadowed, free = false, false, '', ','
+-- Whether there is anything to charge; indexes of limits that are not charged, as records have them. Limits that the job was
+-- charged to before (`own`) refuse it too, when more than their limit is in use: another plan's numbers may be lower.
+local charging, free, refused, shadowed, refusedOwn, shadowedOwn = false, ',', false, '', false, ''
 local nextKey = 5
 for n = 1, replayed and 0 or count do
   local i, row = FIRST + (n - 1) * EACH, n * 4
@@ -116,38 +121,37 @@ for n = 1, replayed and 0 or count do
         --- @include log
         used, oldest = countLog(key, edge)
       end
+      -- Above a limit that was lowered, the oldest entries make no room yet when they leave.
+      if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
       if oldest then reset = math.ceil((oldest - micros) / 1000) + windowMs end
     end
   end
-  if not (known and known[n]) then
-    charging = true
-    if adopt then
-      if key then free = free .. n .. ',' end
-    elseif most and used >= most then
-      free = free .. n .. ','
-      if ARGV[i + 3] == '1' then
-        shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
+  local own = known and known[n]
+  if not own then charging = true end
+  if adopt then
+    if key then free = free .. n .. ',' end
+  elseif most and used - (own and 1 or 0) >= most and own ~= 'settled' then
+    if not own then free = free .. n .. ',' end
+    if ARGV[i + 3] ~= '1' then
+      if own then refusedOwn = true else refused = true end
+      if key then
+        retry = most == 0 and 0 or reset
       else
-        refused = true
-        if most == 0 then
-          retry = 0
-        elseif key and used == most then
-          retry = reset
-        elseif key then
-          retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + windowMs
-        else
-          -- A guess when a slot is free: at least a second, at most a minute.
-          local last, every = tonumber(book[7]), tonumber(book[8])
-          if not every or now - last > 300000 then every = 10000 end
-          retry = math.min(60000, math.max(1000, math.floor(every)))
-        end
+        -- A guess when a slot is free: at least a second, at most a minute.
+        local last, every = tonumber(book[7]), tonumber(book[8])
+        if not every or now - last > 300000 then every = 10000 end
+        retry = most == 0 and 0 or math.min(60000, math.max(1000, math.floor(every)))
       end
+    elseif own then
+      shadowedOwn = shadowedOwn .. (shadowedOwn == '' and '' or ',') .. n
+    else
+      shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
     end
   end
   answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
 
-if charging and not refused then
+if charging and not refused and not refusedOwn then
   if beforeCharge then beforeCharge() end
   nextKey = 5
   for n = 1, count do
@@ -192,14 +196,15 @@ if charging and not refused then
 end
 --- @include save
 if replayed then return { 2, lapsed, replayed } end
-if refused then
+answer[4] = shadowed
+if refused or refusedOwn then
   answer[1] = 0
-  -- Only those that were decided on.
+  -- Only the limits that it comes from: those to be added, or else the job's own.
   for n = known and count or 0, 1, -1 do
-    if known[n] then
+    if (known[n] == 'own') == refused then
       for _ = 1, 4 do table.remove(answer, n * 4 + 1) end
     end
   end
+  if not refused then answer[4] = shadowedOwn end
 end
-answer[4] = shadowed
 return answer
