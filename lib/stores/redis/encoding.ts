@@ -38,8 +38,7 @@ export function encodeLimits(limits: readonly Limit[], more: Partial<Terms> = {}
 const encodedTerms = new WeakMap<Terms, EncodedTerms>();
 
 const argsOf = (limit: Limit): string[] => [
-  limit.kind === 'concurrency' ? 'c' : 'r',
-  counterOf(limit),
+  (limit.kind === 'concurrency' ? 'n' : 'w') + counterOf(limit),
   limit.limit === Infinity ? '' : String(limit.limit),
   limit.kind === 'concurrency' ? '' : String(limit.windowMs),
   limit.mode === 'shadow' ? '1' : '',

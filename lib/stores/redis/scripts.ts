@@ -229,12 +229,10 @@ local of, override = termsOf(job, ref), termsOf(job, overrideRef)
 job.terms = job.terms or of
 for i, limit in ipairs(of.limits) do
 local counter = counterOf(limit)
-local held = overridden(limit, override)
-local counts = held.kind ~= 'creation-rate' or held.limit
-if counts and not seen[counter] then
-seen[counter] = true
+if not seen[counter] then
+seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
 limits[#limits + 1] = {
-limit = held, counter = counter, at = at ~= '' and at or job.at,
+limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
 charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
 }
 end
@@ -307,7 +305,8 @@ for sign, at, time, windowMs, most in string.gmatch(owedOf(counter), '([+-])(%d+
 if sign == '+' then
 call('RPUSH', key, at)
 call('PEXPIRE', key, windowMs + 1)
-elseif countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
+elseif tonumber(at) > time - windowMs * 1000
+and countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
 call('RPUSH', refundKey, time)
 call('PEXPIRE', refundKey, windowMs + 1)
 end
@@ -423,26 +422,17 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', 'b2134d59a914a9ec8efbca7e22e86b7fd86c47a8', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', '2c0deaef9386be7a5da05fa9f1ff426a31113721', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
+local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
-for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
-for i = 8, #ARGV, 5 do
-local index = (i - 3) / 5
-local rate = ARGV[i] == 'r'
-local stored = book[10 + index]
-entries[index] = {
-counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
-key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
-used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
-}
-if rate then
-nextKey = nextKey + 2
-rare = rare or stored
-end
+for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end`, openPiece, `local count = (#ARGV - FIRST + 1) / EACH
+local rare = book[9] or not book[10] or now >= due
+for n = 1, count do
+if book[10 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
 end
 local lapsed, overrideJson, overrideRef = {}, '', ''
-local replayed, take, beforeCharge, addToJob
+local replayed, known, take, beforeCharge, addToJob
 if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then`, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
@@ -450,31 +440,38 @@ local override = call('GET', KEYS[4])
 if override then
 overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
 terms[overrideRef] = cjson.decode(overrideJson)
-for i, entry in ipairs(entries) do
-local limit = overridden(asked.limits[i], terms[overrideRef])
-entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
+end
+local nextKey = 5
+for n = 1, count do
+local i = FIRST + (n - 1) * EACH
+local limit = overridden(asked.limits[n], terms[overrideRef])
+if limit ~= asked.limits[n] then
+ARGV[i + 1], ARGV[i + 2] = limit.limit or '', limit.windowMs or ''
+ARGV[i + 3] = limit.mode == 'shadow' and '1' or ''
+end
+local counter = string.sub(ARGV[i], 2)
+if limit.kind == 'concurrency' then
+book[10 + n] = heldOf(counter)
+else
+if owedOf(counter) ~= '' then settleLog(counter, KEYS[nextKey], KEYS[nextKey + 1]) end
+nextKey = nextKey + 2
 end
 end
-for _, entry in ipairs(entries) do
-if not entry.key then
-entry.used = heldOf(entry.counter)
-elseif owedOf(entry.counter) ~= '' then
-settleLog(entry.counter, entry.key, entry.refundKey)
-end
-end
-local known = find(id, KEYS[3])
-local ended = known and known.charges == '!'
-local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
-if (ended and adopt) or (again and known.run ~= run) then
-replayed = describe(known)
+local job = find(id, KEYS[3])
+local ended = job and job.charges == '!'
+local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
+if (ended and adopt) or (again and job.run ~= run) then
+replayed = describe(job)
 elseif again then
-local job, charged = known, {}
+local charged = {}
 if job.state == 'p' then
-for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+for _, entry in ipairs(limitsOf(job)) do
+if entry.limit.kind == 'concurrency' or entry.limit.limit then charged[entry.counter] = 'own' end
 end
-for _, entry in ipairs(entries) do
-entry.known = job.state ~= 'p' or charged[entry.counter]
-entry.own = job.state == 'p' and entry.known and 1
+end
+known = {}
+for n = 1, count do
+known[n] = job.state ~= 'p' and 'settled' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)]
 end
 addToJob = function(charges)
 job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
@@ -483,7 +480,7 @@ lease(job, job.untilTime)
 end
 else
 beforeCharge = function()
-if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+if job and job.lost then call('HDEL', lostKey, id) elseif job then call('DEL', KEYS[3]) end
 local used = { [ref] = 1, [overrideRef] = 1 }
 if not book[10] then storeTerms(ref, ARGV[5], used) end
 if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
@@ -492,72 +489,81 @@ end
 end
 end
 end
-local shadowed, free, charging, refused = '', '', false, false
-for index = 1, replayed and 0 or #entries do
-local entry = entries[index]
-local most, key = entry.most, entry.key
-if key then
-local used = call('LLEN', key)
-local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
-local edge = micros - entry.windowMs * 1000
-if oldest and oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
-end
-entry.used = used
-if oldest then
-if most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
-entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs
-end
-end
-if not entry.known or entry.own then
-if not entry.known then charging = true end
-if adopt then
-entry.free = not entry.known and key
-elseif most and entry.used - (entry.own or 0) >= most then
-entry.free = not entry.known
-if entry.shadow then
-if entry.free then shadowed = shadowed .. (shadowed == '' and '' or ',') .. index end
+local answer = { 1, lapsed, overrideJson, '' }
+local charging, free, refused, shadowed = false, ',', false, ''
+local nextKey = 5
+for n = 1, replayed and 0 or count do
+local i, row = FIRST + (n - 1) * EACH, n * 4
+local most, windowMs = ARGV[i + 1] ~= '' and tonumber(ARGV[i + 1]), ARGV[i + 2]
+local key, used, reset, retry, oldest = nil, 0, -1, -1, nil
+if windowMs == '' then
+used = tonumber(book[10 + n]) or 0
 else
+key = KEYS[nextKey]
+nextKey = nextKey + 2
+used = call('LLEN', key)
+if used > 0 then
+oldest = tonumber(call('LINDEX', key, 0))
+local edge = micros - windowMs * 1000
+if oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
+end
+if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
+if oldest then reset = math.ceil((oldest - micros) / 1000) + windowMs end
+end
+end
+local own = known and known[n]
+if not own then charging = true end
+if adopt then
+if key then free = free .. n .. ',' end
+elseif most and used - (own and 1 or 0) >= most and own ~= 'settled' then
+if not own then free = free .. n .. ',' end
+if ARGV[i + 3] ~= '1' then
 refused = true
-if most == 0 then
-entry.retry = 0
-elseif key then
-entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
+if key then
+retry = most == 0 and 0 or reset
 else
 local last, every = tonumber(book[7]), tonumber(book[8])
 if not every or now - last > 300000 then every = 10000 end
-entry.retry = math.min(60000, math.max(1000, math.floor(every)))
+retry = most == 0 and 0 or math.min(60000, math.max(1000, math.floor(every)))
+end
+elseif not own then
+shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
 end
 end
-end
-if entry.free then free = free .. (free == '' and '' or ',') .. index end
-end
+answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
 if charging and not refused then
 if beforeCharge then beforeCharge() end
-for index = 1, #entries do
-local entry = entries[index]
-if not entry.free and not entry.known then
-entry.used = entry.used + 1
-if not entry.key then
+nextKey = 5
+for n = 1, count do
+local i, row = FIRST + (n - 1) * EACH, n * 4
+local windowMs, key = tonumber(ARGV[i + 2]), nil
+if windowMs then
+key = KEYS[nextKey]
+nextKey = nextKey + 2
+end
+if not (known and known[n]) and (free == ',' or not string.find(free, ',' .. n .. ',', 1, true)) then
+answer[row + 2] = answer[row + 2] + 1
+if not key then
 if take then
-take(entry.counter, 1)
+take(string.sub(ARGV[i], 2), 1)
 else
-put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
+put[#put + 1], put[#put + 2] = ARGV[i], answer[row + 2]
 end
 else
-if entry.most then
-call('RPUSH', entry.key, stamp)
-call('PEXPIRE', entry.key, entry.windowMs + 1)
+if ARGV[i + 1] ~= '' then
+call('RPUSH', key, stamp)
+call('PEXPIRE', key, windowMs + 1)
 end
-if entry.reset < 0 then entry.reset = entry.windowMs end
-if entry.windowMs > window then
-window = entry.windowMs
+if answer[row + 3] < 0 then answer[row + 3] = windowMs end
+if windowMs > window then
+window = windowMs
 put[#put + 1], put[#put + 2] = '.window', window
 end
 end
 end
 end
-local charges = ref .. '.' .. overrideRef .. '~' .. free
+local charges = ref .. '.' .. overrideRef .. '~' .. string.sub(free, 2, -2)
 if addToJob then
 addToJob(charges)
 else
@@ -569,17 +575,12 @@ if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
 end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
-local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
-local last = 4
-for index = 1, #entries do
-local entry = entries[index]
-answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
-last = last + 4
-end
+answer[4] = shadowed
+if refused then answer[1] = 0 end
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'ffb9d1fc08d75bc6b2eb387f6aa8748ae938d4bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', '0c1fde091667e6be26973d241cde98cf79cbf4ca', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -601,7 +602,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'ec8b1d65e0d3293d21bb4107586c737d4d123aae', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', 'e947bbe9ca61161441d1c78d297ee9cc735a3702', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -621,7 +622,7 @@ answer = 'already'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', 'd48b9b6f5791391ee3e869d501b9bfda5ea6e7d8', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '002d9fed14fd1a36eb5a7b8bcb70312393b417fc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -636,7 +637,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '9566d653cd4b5fc91642f8e229d1e51035aaf992', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', 'c6a607650a7d753d940a0059d68f6baa6bc3ca3b', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -689,7 +690,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'e9345e4462581d008599dc8b156165cce18155ba', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', '9d835a59b897bb77d863f33f2bfed39cf7de5e00', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -697,7 +698,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', 'e97a804554b19c78c4c2e4f91dc3284b865370c4', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', '8fc5a2065193012b307b54e96529c3e3e8858cae', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -732,7 +733,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', '66193d842531c80db5128ce5301480a0ad5e2324', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', '5e9b7f4d191178ae6de8ac6fcafb1f1f04bcc7d1', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
@@ -750,8 +751,8 @@ if key then
 if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
 local oldest
 used, oldest = countLog(key, micros - limit.windowMs * 1000)
-local most = tonumber(limit.limit)
-if oldest and most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
+local most = limit.limit
+if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
 if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
 else
 used = heldOf(counter)

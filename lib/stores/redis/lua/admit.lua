@@ -12,37 +12,30 @@
 -- ARGV[5]  the terms, JSON
 -- ARGV[6]  how long a pending lease lives, ms
 -- ARGV[7]  1: the job runs already, so it is taken in whatever the limits say, its rates uncharged
--- ARGV[8]  and on, for every limit: r creation rate | c concurrency, counter, limit or '', window in ms or '', 1: shadow
+-- ARGV[8]  and on, for every limit: w with its counter for a creation rate, n with it for concurrency; limit or ''; window
+--          in ms or '' for concurrency; 1 for shadow
 --
 -- Answer   { 1 allowed | 0 refused, lapsed ids, override JSON or '', shadow limits over (indexes joined by commas),
 --            limit index, used, reset ms or -1, retry ms or -1 where it does not refuse, and so on }
 --          { 2 replayed, lapsed ids, job }
 local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
+local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
-for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end
+for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end
 --- @include open
--- This script runs for every request, so that its usual way makes few tables and no functions, which cost most in Lua.
+-- This script runs for every request. What costs most in Lua is making tables and functions, so that limits stay where they
+-- are, in ARGV, what is found out of them goes straight into the answer, and all that is seldom needed is made only then.
 
-local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
-for i = 8, #ARGV, 5 do
-  local index = (i - 3) / 5
-  local rate = ARGV[i] == 'r'
-  local stored = book[10 + index]
-  entries[index] = {
-    counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
-    key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
-    used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
-  }
-  if rate then
-    nextKey = nextKey + 2
-    rare = rare or stored
-  end
+local count = (#ARGV - FIRST + 1) / EACH
+local rare = book[9] or not book[10] or now >= due
+for n = 1, count do
+  if book[10 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
 end
 
 local lapsed, overrideJson, overrideRef = {}, '', ''
 -- Set where the job, its terms or the customer are not as they are most times.
-local replayed, take, beforeCharge, addToJob
+local replayed, known, take, beforeCharge, addToJob
 
 if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
   --- @include changes record limits rates leases settle log owed
@@ -54,34 +47,40 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
   if override then
     overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
     terms[overrideRef] = cjson.decode(overrideJson)
-    for i, entry in ipairs(entries) do
-      local limit = overridden(asked.limits[i], terms[overrideRef])
-      entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
-    end
   end
-  for _, entry in ipairs(entries) do
-    if not entry.key then
-      entry.used = heldOf(entry.counter)
-    elseif owedOf(entry.counter) ~= '' then
-      settleLog(entry.counter, entry.key, entry.refundKey)
+  local nextKey = 5
+  for n = 1, count do
+    local i = FIRST + (n - 1) * EACH
+    local limit = overridden(asked.limits[n], terms[overrideRef])
+    if limit ~= asked.limits[n] then
+      ARGV[i + 1], ARGV[i + 2] = limit.limit or '', limit.windowMs or ''
+      ARGV[i + 3] = limit.mode == 'shadow' and '1' or ''
+    end
+    local counter = string.sub(ARGV[i], 2)
+    if limit.kind == 'concurrency' then
+      book[10 + n] = heldOf(counter)
+    else
+      if owedOf(counter) ~= '' then settleLog(counter, KEYS[nextKey], KEYS[nextKey + 1]) end
+      nextKey = nextKey + 2
     end
   end
 
-  local known = find(id, KEYS[3])
-  local ended = known and known.charges == '!'
-  local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
-  if (ended and adopt) or (again and known.run ~= run) then
-    replayed = describe(known)
+  local job = find(id, KEYS[3])
+  local ended = job and job.charges == '!'
+  local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
+  if (ended and adopt) or (again and job.run ~= run) then
+    replayed = describe(job)
   elseif again then
     -- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
-    local job, charged = known, {}
+    local charged = {}
     if job.state == 'p' then
-      for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+      for _, entry in ipairs(limitsOf(job)) do
+        if entry.limit.kind == 'concurrency' or entry.limit.limit then charged[entry.counter] = 'own' end
+      end
     end
-    for _, entry in ipairs(entries) do
-      entry.known = job.state ~= 'p' or charged[entry.counter]
-      -- Of what is in use, this is the job's own, and no reason to refuse it.
-      entry.own = job.state == 'p' and entry.known and 1
+    known = {}
+    for n = 1, count do
+      known[n] = job.state ~= 'p' and 'settled' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)]
     end
     addToJob = function(charges)
       job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
@@ -90,7 +89,7 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     end
   else
     beforeCharge = function()
-      if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+      if job and job.lost then call('HDEL', lostKey, id) elseif job then call('DEL', KEYS[3]) end
       local used = { [ref] = 1, [overrideRef] = 1 }
       if not book[10] then storeTerms(ref, ARGV[5], used) end
       if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
@@ -100,77 +99,88 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
   end
 end
 
-local shadowed, free, charging, refused = '', '', false, false
-for index = 1, replayed and 0 or #entries do
-  local entry = entries[index]
-  local most, key = entry.most, entry.key
-  if key then
-    local used = call('LLEN', key)
-    local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
-    local edge = micros - entry.windowMs * 1000
-    if oldest and oldest <= edge then
-      --- @include log
-      used, oldest = countLog(key, edge)
-    end
-    entry.used = used
-    if oldest then
-      -- Above a limit that was lowered, the oldest entries make no room yet when they leave.
-      if most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
-      entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs
-    end
-  end
-  if not entry.known or entry.own then
-    if not entry.known then charging = true end
-    if adopt then
-      entry.free = not entry.known and key
-    elseif most and entry.used - (entry.own or 0) >= most then
-      entry.free = not entry.known
-      if entry.shadow then
-        if entry.free then shadowed = shadowed .. (shadowed == '' and '' or ',') .. index end
-      else
-        refused = true
-        if most == 0 then
-          entry.retry = 0
-        elseif key then
-          entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
-        else
-          -- A guess when a slot is free: at least a second, at most a minute.
-          local last, every = tonumber(book[7]), tonumber(book[8])
-          if not every or now - last > 300000 then every = 10000 end
-          entry.retry = math.min(60000, math.max(1000, math.floor(every)))
-        end
+local answer = { 1, lapsed, overrideJson, '' }
+-- Whether there is anything to charge; indexes of limits that are not charged, as records have them. Limits that the job was
+-- charged to before (`own`) refuse it too, when more than their limit is in use: another plan's numbers may be lower.
+local charging, free, refused, shadowed = false, ',', false, ''
+local nextKey = 5
+for n = 1, replayed and 0 or count do
+  local i, row = FIRST + (n - 1) * EACH, n * 4
+  local most, windowMs = ARGV[i + 1] ~= '' and tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local key, used, reset, retry, oldest = nil, 0, -1, -1, nil
+  if windowMs == '' then
+    used = tonumber(book[10 + n]) or 0
+  else
+    key = KEYS[nextKey]
+    nextKey = nextKey + 2
+    used = call('LLEN', key)
+    if used > 0 then
+      oldest = tonumber(call('LINDEX', key, 0))
+      local edge = micros - windowMs * 1000
+      if oldest <= edge then
+        --- @include log
+        used, oldest = countLog(key, edge)
       end
+      -- Above a limit that was lowered, the oldest entries make no room yet when they leave.
+      if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
+      if oldest then reset = math.ceil((oldest - micros) / 1000) + windowMs end
     end
-    if entry.free then free = free .. (free == '' and '' or ',') .. index end
   end
+  local own = known and known[n]
+  if not own then charging = true end
+  if adopt then
+    if key then free = free .. n .. ',' end
+  elseif most and used - (own and 1 or 0) >= most and own ~= 'settled' then
+    if not own then free = free .. n .. ',' end
+    if ARGV[i + 3] ~= '1' then
+      refused = true
+      if key then
+        retry = most == 0 and 0 or reset
+      else
+        -- A guess when a slot is free: at least a second, at most a minute.
+        local last, every = tonumber(book[7]), tonumber(book[8])
+        if not every or now - last > 300000 then every = 10000 end
+        retry = most == 0 and 0 or math.min(60000, math.max(1000, math.floor(every)))
+      end
+    elseif not own then
+      shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
+    end
+  end
+  answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
 
 if charging and not refused then
   if beforeCharge then beforeCharge() end
-  for index = 1, #entries do
-    local entry = entries[index]
-    if not entry.free and not entry.known then
-      entry.used = entry.used + 1
-      if not entry.key then
+  nextKey = 5
+  for n = 1, count do
+    local i, row = FIRST + (n - 1) * EACH, n * 4
+    local windowMs, key = tonumber(ARGV[i + 2]), nil
+    if windowMs then
+      key = KEYS[nextKey]
+      nextKey = nextKey + 2
+    end
+    if not (known and known[n]) and (free == ',' or not string.find(free, ',' .. n .. ',', 1, true)) then
+      answer[row + 2] = answer[row + 2] + 1
+      if not key then
         if take then
-          take(entry.counter, 1)
+          take(string.sub(ARGV[i], 2), 1)
         else
-          put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
+          put[#put + 1], put[#put + 2] = ARGV[i], answer[row + 2]
         end
       else
-        if entry.most then
-          call('RPUSH', entry.key, stamp)
-          call('PEXPIRE', entry.key, entry.windowMs + 1)
+        if ARGV[i + 1] ~= '' then
+          call('RPUSH', key, stamp)
+          call('PEXPIRE', key, windowMs + 1)
         end
-        if entry.reset < 0 then entry.reset = entry.windowMs end
-        if entry.windowMs > window then
-          window = entry.windowMs
+        if answer[row + 3] < 0 then answer[row + 3] = windowMs end
+        if windowMs > window then
+          window = windowMs
           put[#put + 1], put[#put + 2] = '.window', window
         end
       end
     end
   end
-  local charges = ref .. '.' .. overrideRef .. '~' .. free
+  local charges = ref .. '.' .. overrideRef .. '~' .. string.sub(free, 2, -2)
   if addToJob then
     addToJob(charges)
   else
@@ -184,12 +194,6 @@ if charging and not refused then
 end
 --- @include save
 if replayed then return { 2, lapsed, replayed } end
-
-local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
-local last = 4
-for index = 1, #entries do
-  local entry = entries[index]
-  answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
-  last = last + 4
-end
+answer[4] = shadowed
+if refused then answer[1] = 0 end
 return answer

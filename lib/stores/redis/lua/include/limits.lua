@@ -30,7 +30,7 @@ local function termsOf(job, ref)
   return terms[ref]
 end
 
--- The limits of a job that may still be charged or refunded, each counter once: { limit, counter, at, charged }. Sets
+-- The limits that a job is charged to, each counter once: { limit, counter, at, charged }. Sets
 -- job.terms to those of its first admission.
 local function limitsOf(job)
   if job.limits then return job.limits end
@@ -40,13 +40,11 @@ local function limitsOf(job)
     job.terms = job.terms or of
     for i, limit in ipairs(of.limits) do
       local counter = counterOf(limit)
-      local held = overridden(limit, override)
-      -- An infinite rate counts nothing, so that a limit of its name that is added is charged.
-      local counts = held.kind ~= 'creation-rate' or held.limit
-      if counts and not seen[counter] then
-        seen[counter] = true
+      if not seen[counter] then
+        -- An infinite rate counts nothing, so that another of its name may still be charged.
+        seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
         limits[#limits + 1] = {
-          limit = held, counter = counter, at = at ~= '' and at or job.at,
+          limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
           charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
         }
       end
