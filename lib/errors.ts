@@ -31,6 +31,8 @@ export const errorCodes = [
   'STORE_UNAVAILABLE',
   'STORE_FULL',
   'STORE_CLOSED',
+  // Thrown by RedisStore.
+  'STORE_LAYOUT_MISMATCH',
   // Answered to clients.
   'RATE_LIMIT_REACHED',
   'QUOTA_EXCEEDED',

@@ -49,6 +49,11 @@ export {
   type ArchiveOutcome,
   type ArchiveRejected,
 } from './uploads/archives/index.js';
+export { fileSize, type FileSizeHandling, type FileSizeOptions } from './middleware/file-size.js';
+export { urlCount, urlsOf, type UrlCountHandling, type UrlCountOptions } from './middleware/url-count.js';
+export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
+export type { UploadedFile, UploadStorage } from './uploads/storage.js';
+export { answerExpect } from './uploads/expect.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';

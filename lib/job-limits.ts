@@ -6,6 +6,10 @@ import type { AnswerOptions } from './http/answers.js';
 import { isId, MOST_ID_BYTES } from './http/customer.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
+import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
+import { bodyLimitsOf } from './middleware/body-limits.js';
+import type { FileSizeOptions } from './middleware/file-size.js';
+import type { UrlCountOptions } from './middleware/url-count.js';
 import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
@@ -34,6 +38,8 @@ import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './midd
 import { checkOptions, func, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
 import { Plans, type PlanOf } from './plans/plans.js';
+import { closeArchiveWorkers } from './uploads/archives/index.js';
+import { answerExpect } from './uploads/expect.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
 
@@ -60,9 +66,18 @@ export interface JobLimits {
   concurrency: (options: ConcurrencyMiddlewareOptions) => RequestHandler;
   /** Limits plain API requests, by its own numbers or by the plan's `requestRate`. */
   requestRate: (options?: RequestRateMiddlewareOptions) => RequestHandler;
+  /** Limits uploads by the bytes that arrive: by its own numbers, or by the plan's `fileSize`. */
+  fileSize: (options?: Partial<FileSizeOptions>) => RequestHandler;
+  /** Inspects uploaded archives: by its own numbers, or by the plan's `archiveLimits`. */
+  archiveLimits: (options?: ArchiveLimitsOptions) => RequestHandler;
+  /** Limits how many URLs a job is given: by its own numbers, or by the plan's `urlCount`. */
+  urlCount: (options?: UrlCountOptions) => RequestHandler;
   /** Refuses clients that come too fast, before anything else looks at their requests. */
   highFrequency: (options: HighFrequencyOptions) => HighFrequency;
-  /** Lets the guard see the server's TCP connections. Call it before `listen`, for each server. */
+  /**
+   * Lets the guard see the server's TCP connections, and refusals come before a client that sent `Expect: 100-continue`
+   * uploads anything. Call it before `listen`, for each server.
+   */
   attach: (server: Server) => void;
   /**
    * What operators see and do of the guard.
@@ -155,8 +170,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
     concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),
     requestRate: (own = {}) => requestRateOf(context, checkRequestRate(own)),
+    ...bodyLimitsOf(context, plansFor),
     highFrequency: (own) => guards.make(own),
-    attach: (server) => guards.attach(server),
+    attach(server) {
+      guards.attach(server);
+      answerExpect(server);
+    },
     get guard() {
       return guards.control();
     },
@@ -201,6 +220,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     },
     async close() {
       await context.openJobs.close();
+      await closeArchiveWorkers();
       unsubscribe();
       if (checked.store === undefined) await store.close();
     },

@@ -49,7 +49,7 @@ test('every option has its row', () => {
   try {
     highFrequency({ none: 0 } as never);
   } catch (error) {
-    known = (error as ConfigError).expected.replace(/^one of | \(did you mean.*$/g, '').split(', ');
+    known = (error as ConfigError).expected.replace(/^.*(?:one of|there are) /, '').split(', ');
   }
   const answering = ['responses', 'deniedStatus', 'maxWait', 'help'];
   const own = known.filter((option) => !answering.includes(option));

@@ -10,10 +10,10 @@ import { lingerBounds } from '../../lib/http/refuse.js';
 import {
   fileSize,
   fileSizeHandlingChecks,
-  fileSizeLimitChecks,
   fileSizeOf,
   type FileSizeOptions,
 } from '../../lib/middleware/file-size.js';
+import { fileSizeLimitChecks } from '../../lib/uploads/body-limits.js';
 import { checkOptions } from '../../lib/options.js';
 import { readFormPrefix } from '../../lib/uploads/form-prefix.js';
 import type { UploadedFile, UploadStorage } from '../../lib/uploads/storage.js';

@@ -50,7 +50,7 @@ describe.each(expressVersions)('limits.highFrequency() on %s', (_name, express) 
 
   it('limits.guard without a guard says so', async () => {
     const limits = jobLimits({ customer });
-    expect(() => limits.guard).toThrow(expect.objectContaining({ code: 'NO_GUARD' }));
+    expect(() => limits.guard).toThrow(/NO_GUARD/);
     await limits.close();
   });
 });

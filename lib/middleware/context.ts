@@ -42,6 +42,10 @@ export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
   'records-dropped': { count: number; reason: string };
   /** The store failed; what the request was answered is `onStoreError`'s matter. */
   'store-error': { operation: string; error: unknown };
+  /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
+  'store-switched': { to: 'store' | 'local' | 'allow' | 'deny'; partition: string };
+  /** The store was told what happened while it could not be reached. `dropped` changes were too many to keep. */
+  'journal-written': { adopted: number; dropped: number };
 }
 
 export type Emit = <K extends keyof LimitsEvents>(event: K, value: LimitsEvents[K]) => void;

@@ -8,20 +8,22 @@ import { sendRefusal } from '../http/send-refusal.js';
 import {
   boolean,
   checkOptions,
-  count,
   duration,
   func,
   having,
-  listOf,
   oneOf,
   optional,
-  size,
   text,
   withDefault,
 } from '../options.js';
-import type { Duration, Size } from '../units.js';
+import type { Duration } from '../units.js';
 import { bodyOf, isMultipart } from '../uploads/body.js';
 import { BodyTap, knownEncodings } from '../uploads/body-tap.js';
+import {
+  fileSizeLimitChecks,
+  type CheckedFileSizeLimits,
+  type FileSizeLimits,
+} from '../uploads/body-limits.js';
 import { FormReader, type Form } from '../uploads/form.js';
 import {
   fileTooLarge,
@@ -33,25 +35,6 @@ import {
 import { removeWhenAnswered } from '../uploads/removal.js';
 import { TempStorage, type UploadedFile, type UploadStorage } from '../uploads/storage.js';
 import { isAccepted, isData, mediaType } from '../uploads/types.js';
-
-/** How large uploads may be. A plan's `fileSize`. */
-export interface FileSizeLimits {
-  /** The largest file of a form; also the largest body that is no form, after its `Content-Encoding` was undone. */
-  maxFile: Size;
-  /** The largest request, as it comes over the wire. @default `maxFile` and 1 MiB */
-  maxRequest?: Size;
-  /** How many files a form may hold. @default 100 */
-  maxFiles?: number;
-  /** How many fields a form may hold. @default 1000 */
-  maxFields?: number;
-  /** How much a form's fields may hold together; they are kept in memory. @default '1mb' */
-  maxFieldBytes?: Size;
-  /**
-   * The media types that files may have, such as `video/mp4` or `image/*`, as their client declares them: of a form's
-   * files, and of a body that is neither a form nor JSON. @default any
-   */
-  types?: string[];
-}
 
 /** How `fileSize` does its work, whatever the limits are. */
 export interface FileSizeHandling extends AnswerOptions {
@@ -71,16 +54,6 @@ export interface FileSizeHandling extends AnswerOptions {
 
 export interface FileSizeOptions extends FileSizeLimits, FileSizeHandling {}
 
-/** The checks of a plan's `fileSize`. */
-export const fileSizeLimitChecks = {
-  maxFile: size,
-  maxRequest: optional(size),
-  maxFiles: withDefault(count(), 100),
-  maxFields: withDefault(count(), 1000),
-  maxFieldBytes: withDefault(size, 1024 * 1024),
-  types: optional(listOf(text)),
-};
-
 /** The checks of `FileSizeHandling`, for where the limits come from elsewhere. */
 export const fileSizeHandlingChecks = {
   ...answerChecks,
@@ -95,7 +68,6 @@ export const fileSizeHandlingChecks = {
 type Checked<T extends Record<string, (value: unknown, option: string) => unknown>> = {
   [K in keyof T]: ReturnType<T[K]>;
 };
-export type CheckedFileSizeLimits = Checked<typeof fileSizeLimitChecks>;
 export type CheckedFileSizeHandling = Checked<typeof fileSizeHandlingChecks>;
 
 /** The limits of one request, checked already; `undefined` where the customer's plan has none. */

@@ -6,7 +6,6 @@ import { sendRefusal } from '../http/send-refusal.js';
 import {
   boolean,
   checkOptions,
-  count,
   duration,
   either,
   func,
@@ -18,18 +17,16 @@ import {
 } from '../options.js';
 import type { Duration, Size } from '../units.js';
 import { bodyOf, isMultipart } from '../uploads/body.js';
+import {
+  fileSizeLimitChecks,
+  urlCountLimitChecks,
+  type CheckedUrlCountLimits,
+  type UrlCountLimits,
+} from '../uploads/body-limits.js';
 import { malformedBody, requestTooLarge } from '../uploads/refusals.js';
 import { mediaType } from '../uploads/types.js';
 import { asList, checkUrls, valuesAt } from '../uploads/urls.js';
-import { fileSizeHandlingChecks, fileSizeLimitChecks, fileSizeOf } from './file-size.js';
-
-/** How many URLs a job may be given. A plan's `urlCount`. */
-export interface UrlCountLimits {
-  /** URLs per request. @default none */
-  limit?: number;
-  /** From this many on a request passes with a `Warning` header. @default 100 where there is no `limit`, else none */
-  recommended?: number;
-}
+import { fileSizeHandlingChecks, fileSizeOf } from './file-size.js';
 
 /** Where URLs are found and what they may be, whatever the limits are. */
 export interface UrlCountHandling extends AnswerOptions {
@@ -56,9 +53,6 @@ export interface UrlCountHandling extends AnswerOptions {
 
 export interface UrlCountOptions extends UrlCountLimits, UrlCountHandling {}
 
-/** The checks of a plan's `urlCount`. */
-export const urlCountLimitChecks = { limit: optional(count()), recommended: optional(count()) };
-
 /** The checks of `UrlCountHandling`, for where the limits come from elsewhere. */
 export const urlCountHandlingChecks = {
   ...answerChecks,
@@ -75,10 +69,6 @@ export const urlCountHandlingChecks = {
   skip: optional(func<(req: Request) => boolean>()),
 };
 
-export interface CheckedUrlCountLimits {
-  limit?: number | undefined;
-  recommended?: number | undefined;
-}
 export type CheckedUrlCountHandling = {
   [K in keyof typeof urlCountHandlingChecks]: ReturnType<(typeof urlCountHandlingChecks)[K]>;
 };

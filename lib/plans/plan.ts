@@ -14,6 +14,19 @@ import {
 } from '../options.js';
 import type { ConcurrencyLimit, Limit, RateLimit, Terms } from '../stores/store.js';
 import type { Duration } from '../units.js';
+import {
+  archiveLimitChecks,
+  type ArchiveLimits,
+  type ParsedArchiveLimits,
+} from '../uploads/archives/index.js';
+import {
+  fileSizeLimitChecks,
+  urlCountLimitChecks,
+  type CheckedFileSizeLimits,
+  type CheckedUrlCountLimits,
+  type FileSizeLimits,
+  type UrlCountLimits,
+} from '../uploads/body-limits.js';
 
 /** At most `limit` admitted jobs in any stretch of `window`. */
 export interface RateOptions {
@@ -59,6 +72,9 @@ export interface Plan {
   creationRate?: RateOptions | RateOptions[];
   concurrency?: ConcurrencyOptions | ConcurrencyOptions[];
   requestRate?: RequestRateOptions;
+  fileSize?: FileSizeLimits;
+  archiveLimits?: ArchiveLimits;
+  urlCount?: UrlCountLimits;
 }
 
 export type CheckedRequestRate = { limit: number; windowMs: number; name: string };
@@ -69,6 +85,9 @@ export interface CheckedPlan {
   rates: RateLimit[];
   slots: ConcurrencyLimit[];
   requestRate: CheckedRequestRate | undefined;
+  fileSize: CheckedFileSizeLimits | undefined;
+  archiveLimits: ParsedArchiveLimits | undefined;
+  urlCount: CheckedUrlCountLimits | undefined;
 }
 
 export const DEFAULT_MAX_RUN_MS = 8 * 3_600_000;
@@ -166,11 +185,15 @@ export function checkPlan(name: string | undefined, plan: unknown, option: strin
       const { limit, window, name } = checkOptions(path, value, requestRateChecks);
       return { limit, windowMs: window, name };
     }),
+    fileSize: optional((value, path) => checkOptions(path, value, fileSizeLimitChecks)),
+    archiveLimits: optional((value, path) => checkOptions(path, value, archiveLimitChecks)),
+    urlCount: optional((value, path) => checkOptions(path, value, urlCountLimitChecks)),
   });
   const rates = asList(checked.creationRate);
   const slots = asList(checked.concurrency);
   refuseDuplicates([...rates, ...slots], option);
-  return { name, rates, slots, requestRate: checked.requestRate };
+  const { requestRate, fileSize, archiveLimits, urlCount } = checked;
+  return { name, rates, slots, requestRate, fileSize, archiveLimits, urlCount };
 }
 
 function refuseDuplicates(limits: Limit[], option: string): void {

@@ -58,6 +58,12 @@ export interface AdmitRequest {
    */
   run: string;
   terms: Terms;
+  /**
+   * The job was admitted elsewhere and exists, as while this store could not be reached: it is taken in whatever the limits
+   * say, beyond them if need be. Its rates are not charged, since their time is over. A store that processes share keeps in
+   * mind for a day that an unknown job was finished; the decision is then `replayed`, with the job as it ended.
+   */
+  adopt?: boolean;
 }
 
 /** How a job can end. */
@@ -127,7 +133,17 @@ export interface LimiterOptions {
 
 /** What a store tells without being asked. */
 export type StoreEvent =
-  { type: 'lapsed'; ref: JobRef } | { type: 'records-dropped'; count: number; reason: string };
+  | { type: 'lapsed'; ref: JobRef }
+  | { type: 'records-dropped'; count: number; reason: string }
+  /** A call to the store failed. */
+  | { type: 'store-error'; operation: string; error: unknown }
+  /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
+  | { type: 'store-switched'; to: 'store' | 'local' | 'allow' | 'deny'; partition: string }
+  /**
+   * What happened while the store could not be reached was told to it: so many jobs that were admitted meanwhile run and
+   * are counted now; so many changes were too many to keep.
+   */
+  | { type: 'journal-written'; adopted: number; dropped: number };
 
 /**
  * Where limits are counted. Every operation is atomic: of two that race, one sees all of the other or nothing.
@@ -195,8 +211,8 @@ export interface LimitStore {
   ): Promise<{ finished: string[]; restored: string[] }>;
 
   /**
-   * Stores limits that replace those of the same name for this customer, from the next `admit` on and in every process;
-   * `null` removes them. Names that an admission doesn't carry have no effect on it. What runs is never ended by it.
+   * Stores limits that replace those of the same name and kind for this customer, from the next `admit` on and in every
+   * process; `null` removes them. A limit keeps its own `key`, so that it stays the same counter. Names that an admission doesn't carry have no effect on it. What runs is never ended by it.
    */
   setOverride(customer: string, limits: readonly Limit[] | null): Promise<void>;
 

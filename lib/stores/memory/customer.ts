@@ -94,7 +94,10 @@ export class Customer {
   #overridden(limit: Limit): Limit {
     const override = this.#overrides?.get(limit.name);
     if (override?.kind !== limit.kind) return limit;
-    return limit.key === undefined ? override : { ...override, key: limit.key };
+    const replacement = { ...override };
+    if (limit.key === undefined) delete replacement.key;
+    else replacement.key = limit.key;
+    return replacement;
   }
 
   /** Charges the rates of the job, whatever the limits say. Its slots are counted while it is leased. */

@@ -8,6 +8,8 @@ export interface Verdict {
   /** States as they are before the charge. */
   states: LimitState[];
   shadowed: readonly string[];
+  /** Names of the limits that are not to be charged. */
+  uncharged: readonly string[];
   refused: Refused | undefined;
 }
 
@@ -25,10 +27,19 @@ export function checkLimits(customer: Customer, limits: readonly Limit[], now: n
     if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
     else (violations ??= []).push(violationOf(customer, limit, now));
   }
-  const verdict: Verdict = { states, shadowed: shadowed ?? NONE, refused: undefined };
-  if (violations) verdict.refused = { ...refusalOf(violations), limits: states, shadowed: verdict.shadowed };
-  return verdict;
+  const over = shadowed ?? NONE;
+  const refused = violations && { ...refusalOf(violations), limits: states, shadowed: over };
+  return { states, shadowed: over, uncharged: over, refused };
 }
+
+/** For a job that exists already: nothing refuses it, and its rates are not charged. */
+export function adoptLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+  const states = limits.map((limit) => stateOf(customer, limit, now));
+  return { states, shadowed: NONE, uncharged: ratesOf(limits), refused: undefined };
+}
+
+export const ratesOf = (limits: readonly Limit[]): string[] =>
+  limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
 
 export function stateOf(customer: Customer, limit: Limit, now: number): LimitState {
   return limit.kind === 'concurrency'
@@ -64,9 +75,9 @@ function violationOf(customer: Customer, limit: Limit, now: number): Violation {
 }
 
 /** Turns the states into those after the charge. */
-export function chargeStates(states: LimitState[], shadowed: readonly string[]): LimitState[] {
+export function chargeStates(states: LimitState[], uncharged: readonly string[]): LimitState[] {
   for (const state of states) {
-    if (shadowed.includes(state.name)) continue;
+    if (uncharged.includes(state.name)) continue;
     state.used += 1;
     state.remaining = Math.max(0, state.remaining - 1);
     if (state.windowMs !== undefined) state.resetAfterMs ??= state.windowMs;

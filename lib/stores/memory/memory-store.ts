@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
-import { checkOptions, count, having, withDefault } from '../../options.js';
+import { boolean, checkOptions, count, having, withDefault } from '../../options.js';
 import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
@@ -19,7 +19,7 @@ import type {
 } from '../store.js';
 import type { Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { chargeStates, checkLimits, stateOf } from './decide.js';
+import { adoptLimits, chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
 import { JobRecord, NEVER, without } from './job-record.js';
 
 export interface MemoryStoreOptions {
@@ -29,6 +29,8 @@ export interface MemoryStoreOptions {
   maxCustomers?: number;
   /** Where time comes from. @default the machine's clock */
   clock?: Clock;
+  /** @internal Its limits are one process's share, so that several processes with one each are right. */
+  divided?: boolean;
 }
 
 let warned = false;
@@ -49,26 +51,27 @@ export class MemoryStore implements LimitStore {
   #closed = false;
 
   constructor(options: MemoryStoreOptions = {}) {
-    const { clock, ...bounds } = checkOptions<Required<MemoryStoreOptions>>('MemoryStore', options, {
+    const { clock, divided, ...bounds } = checkOptions<Required<MemoryStoreOptions>>('MemoryStore', options, {
       maxJobs: withDefault(count({ min: 1 }), 100_000),
       maxCustomers: withDefault(count({ min: 1 }), 100_000),
       clock: withDefault(having<Clock>('a clock', 'now', 'wallNow', 'every'), systemClock),
+      divided: withDefault(boolean, false),
     });
     this.#clock = clock;
     this.#customers = new Customers(bounds, clock, (event) => {
       for (const listener of this.#listeners) listener(event);
     });
-    warnInCluster();
+    if (!divided) warnInCluster();
   }
 
-  async admit({ ref, run, terms }: AdmitRequest): Promise<Decision> {
+  async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {
     const now = this.#now();
     const customer = this.#customers.get(ref.customer, now, true);
     const known = customer.find(ref.id, now);
     if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now);
+      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now, adopt);
     }
-    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now);
+    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now, adopt);
     return {
       allowed: true,
       replayed: true,
@@ -78,31 +81,38 @@ export class MemoryStore implements LimitStore {
     };
   }
 
-  #admitNew(customer: Customer, id: string, run: string, terms: Terms, now: number): Decision {
-    const { states, shadowed, refused } = checkLimits(customer, terms.limits, now);
+  #admitNew(
+    customer: Customer,
+    id: string,
+    run: string,
+    terms: Terms,
+    now: number,
+    adopt: boolean,
+  ): Decision {
+    const check = adopt ? adoptLimits : checkLimits;
+    const { states, shadowed, uncharged, refused } = check(customer, terms.limits, now);
     if (refused) return refused;
     this.#customers.makeRoomForJob();
     customer.forget(id);
-    const job = new JobRecord(id, run, without(terms, shadowed));
+    const job = new JobRecord(id, run, without(terms, uncharged));
     customer.chargeRates(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
-    return { allowed: true, replayed: false, limits: chargeStates(states, shadowed), shadowed };
+    return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number): Decision {
+  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
+    const check = adopt ? adoptLimits : checkLimits;
     const counters = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
     const missing = open.filter((limit) => !counters.has(counterOf(limit)));
     const charged = open.filter((limit) => counters.has(counterOf(limit)));
-    const { shadowed, refused } = checkLimits(customer, missing, now);
-    const verdict = refused ?? checkLimits(customer, charged, now, 1).refused;
+    const { shadowed, uncharged, refused } = check(customer, missing, now);
+    const verdict = refused ?? check(customer, charged, now, 1).refused;
     if (verdict) return verdict;
     if (missing.length > 0) {
-      customer.addCharge(job, {
-        terms: without({ ...terms, limits: missing }, shadowed),
-        at: this.#chargeTime(),
-      });
+      const at = this.#chargeTime();
+      customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -208,8 +218,7 @@ export class MemoryStore implements LimitStore {
     if (job === undefined) {
       this.#customers.makeRoomForJob();
       // Its rate was charged when it was created, by a store that has forgotten it.
-      const rates = terms.limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
-      job = new JobRecord(id, id, without(customer.effective(terms), rates));
+      job = new JobRecord(id, id, without(customer.effective(terms), ratesOf(terms.limits)));
       job.stamp(now);
     } else if (job.state === 'lapsed') {
       customer.chargeRates(job, this.#chargeTime());

@@ -193,6 +193,36 @@ export function admissionContract({ describe, test }: Suite): void {
       assert.deepEqual(await usedOf(store, added), { 'creation-rate': 0 });
     });
 
+    test('adopts a job that exists, beyond the limit if need be and without charging its rate', async ({
+      store,
+    }) => {
+      const terms = termsOf(rate(1, MINUTE), slots(1));
+      await admitMany(store, terms, 1);
+      const job = { ...request(terms, 'acme', 'made-elsewhere', 'run'), adopt: true };
+      const decisions = await Promise.all([store.admit(job), store.admit(job)]);
+      assert.ok(decisions.every((decision) => decision.allowed && !decision.replayed));
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 2 });
+      assert.equal(await store.commit(job.ref, job.run), 'committed');
+      assert.equal(await store.finish(job.ref, { state: 'completed' }), 'finished');
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 1 });
+      const other = { ...request(terms), adopt: true };
+      await store.admit(other);
+      assert.equal(await store.refund(other.ref, other.run), 'refunded');
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 1 });
+    });
+
+    test('adopting a job that is known changes nothing', async ({ store }) => {
+      const terms = termsOf(rate(5, MINUTE), slots(5));
+      const job = request(terms);
+      await store.admit(job);
+      await store.admit({ ...job, adopt: true });
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 1 });
+      await store.finish(job.ref, { state: 'failed' });
+      await store.admit({ ...job, adopt: true });
+      assert.equal((await store.job(job.ref))?.state, 'failed');
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 0 });
+    });
+
     test('ids of any content are kept apart', async ({ store }) => {
       const terms = termsOf(rate(1, MINUTE));
       const odd = [

@@ -70,6 +70,17 @@ export function customerContract({ describe, test }: Suite): void {
       assert.equal((await store.usage('acme', terms.limits)).limits[0]!.limit, 2);
     });
 
+    test('replace the numbers, not the counter', async ({ store }) => {
+      const keyed = termsOf(rate(1, MINUTE, { key: 'whisper' }));
+      const plain = termsOf(rate(1, MINUTE));
+      await store.setOverride('acme', [rate(2, MINUTE, { key: 'nova' })]);
+      assert.equal(allowedOf(await admitMany(store, keyed, 3)), 2);
+      assert.equal(allowedOf(await admitMany(store, plain, 3)), 2);
+      await store.setOverride('acme', null);
+      assert.deepEqual(await usedOf(store, keyed), { 'creation-rate': 2 });
+      assert.deepEqual(await usedOf(store, plain), { 'creation-rate': 2 });
+    });
+
     test('lowering ends nothing and admits nothing until there is room', async ({ store }) => {
       const terms = termsOf(slots(3));
       const jobs = [request(terms), request(terms), request(terms)];

@@ -1,0 +1,85 @@
+import { counterOf, type JobRef, type Limit } from '../store.js';
+
+/** How the keys are made and what they hold; raised when data of one version can't be read by the other. */
+export const SCHEMA = 1;
+export const HASH_SLOTS = 16_384;
+
+/**
+ * The keys under one prefix. All keys of a customer carry the hash tag of its shard, so that one script may touch them in
+ * a Redis Cluster, and so that whoever has to look through all customers has `shards` places to look.
+ */
+export class Keys {
+  constructor(
+    readonly prefix: string,
+    readonly shards: number,
+  ) {}
+
+  /** Says how data is laid out under the prefix. */
+  get layout(): string {
+    return `{${this.prefix}}:layout`;
+  }
+
+  /** A glob pattern for the keys of all customers. */
+  get pattern(): string {
+    return `{${this.prefix.replace(/[\\*?[\]^]/g, '\\$&')}:s*`;
+  }
+
+  ofCustomer(customer: string): CustomerKeys {
+    return new CustomerKeys(`{${this.prefix}:s${crc16(customer) % this.shards}}:`, customer);
+  }
+
+  /** The Redis Cluster hash slot of the customer's keys. */
+  slotOf(customer: string): number {
+    return crc16(`${this.prefix}:s${crc16(customer) % this.shards}`) % HASH_SLOTS;
+  }
+}
+
+export class CustomerKeys {
+  constructor(
+    private readonly tag: string,
+    private readonly customer: string,
+  ) {}
+
+  get book(): string {
+    return `${this.tag}c:${this.customer}`;
+  }
+
+  /** Jobs that lost their lease in a script for another job. */
+  get lost(): string {
+    return `${this.tag}l:${this.customer}`;
+  }
+
+  get override(): string {
+    return `${this.tag}o:${this.customer}`;
+  }
+
+  job(id: JobRef['id']): string {
+    return `${this.tag}j:${this.#named(id)}`;
+  }
+
+  /** The log of each creation rate and the log of its refunds, in the order of the limits. */
+  logs(limits: readonly Limit[]): string[] {
+    return limits
+      .filter(({ kind }) => kind === 'creation-rate')
+      .map((limit) => this.#named(counterOf(limit)))
+      .flatMap((name) => [`${this.tag}r:${name}`, `${this.tag}f:${name}`]);
+  }
+
+  /** The length keeps customer `a:b` with job `c` apart from customer `a` with job `b:c`. */
+  #named(name: string): string {
+    return `${this.customer.length}:${this.customer}:${name}`;
+  }
+}
+
+const table = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc;
+});
+
+/** CRC16 as Redis Cluster hashes keys by (CCITT, XMODEM). */
+export function crc16(text: string): number {
+  let crc = 0;
+  for (const byte of Buffer.from(text)) crc = ((crc << 8) ^ table[((crc >> 8) ^ byte) & 0xff]!) & 0xffff;
+  return crc;
+}

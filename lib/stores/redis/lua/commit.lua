@@ -1,0 +1,35 @@
+-- Pending to running.
+--
+-- KEYS[1]  the customer's book
+-- KEYS[2]  the customer's lost jobs
+-- KEYS[3]  the job
+-- ARGV[1]  added to the server's time, ms
+-- ARGV[2]  the job's id
+-- ARGV[3]  1: only if the job is of this run
+-- ARGV[4]  run
+--
+-- Answer   { what LimitStore.commit says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
+local job = findJob(ARGV[2], KEYS[3])
+local answer
+if not job then
+  answer = 'unknown'
+elseif ARGV[3] == '1' and job.run ~= ARGV[4] then
+  answer = 'superseded'
+elseif job.state == 'p' then
+  start(job)
+  answer = 'committed'
+elseif job.state == 'l' then
+  chargeRates(job)
+  start(job)
+  answer = 'reinstated'
+elseif job.state == 'r' then
+  answer = 'already'
+elseif job.state == 'u' then
+  answer = 'refunded'
+else
+  answer = 'finished'
+end
+--- @include save
+return { answer, lapsed }

@@ -1,0 +1,73 @@
+-- Makes the leases agree with the host's own list of running jobs.
+--
+-- KEYS[1]  the customer's book
+-- KEYS[2]  the customer's lost jobs
+-- KEYS[3]  the customer's override
+-- KEYS[4]  and on: the listed jobs
+-- ARGV[1]  added to the server's time, ms
+-- ARGV[2]  grace, ms
+-- ARGV[3]  reference of the terms
+-- ARGV[4]  the terms, JSON
+-- ARGV[5]  and on: the ids of the listed jobs
+--
+-- Answer   { lapsed ids, ids finished, ids restored }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
+local grace, ref = tonumber(ARGV[2]), ARGV[3]
+local asked = cjson.decode(ARGV[4])
+local listed, finished, restored = {}, {}, {}
+for i = 5, #ARGV do listed[ARGV[i]] = true end
+
+if jobs > 0 then
+  local entries = call('HGETALL', customerKey)
+  for i = 1, #entries, 2 do
+    local id = string.sub(entries[i], 2)
+    if string.sub(entries[i], 1, 1) == 'j' and not listed[id] then
+      local job = readRecord(entries[i + 1], id)
+      job.leased = true
+      if job.state == 'r' and now - job.startedAt >= grace then
+        finish(job, 'c', true)
+        finished[#finished + 1] = id
+      end
+    end
+  end
+end
+
+local override, overrideRef = call('GET', KEYS[3]), ''
+if override then
+  overrideRef = string.sub(override, 1, 8)
+  terms[overrideRef] = cjson.decode(string.sub(override, 9))
+end
+terms[ref] = asked
+
+-- Its rates were charged when it was created, by a store that has forgotten it.
+local rates = {}
+for i, limit in ipairs(asked.limits) do
+  if limit.kind == 'creation-rate' then rates[#rates + 1] = i end
+end
+
+for i = 5, #ARGV do
+  local id, key = ARGV[i], KEYS[i - 1]
+  local job = listed[id] and findJob(id, key)
+  if not listed[id] then
+    job = nil
+  elseif not job then
+    job = {
+      id = id, state = 'r', at = stamp, untilTime = 0, run = id, rest = '', key = key,
+      charges = ref .. '.' .. overrideRef .. '~' .. table.concat(rates, ','),
+    }
+  elseif job.leased then
+    job = nil
+  elseif job.state == 'l' then
+    chargeRates(job)
+  elseif job.state ~= 'r' then
+    job = nil
+  end
+  listed[id] = nil
+  if job then
+    start(job)
+    if job.leased then restored[#restored + 1] = id end
+  end
+end
+--- @include save
+return { lapsed, finished, restored }

@@ -1,0 +1,38 @@
+-- Heartbeat.
+--
+-- KEYS[1]  the customer's book
+-- KEYS[2]  the customer's lost jobs
+-- KEYS[3]  the job
+-- ARGV[1]  added to the server's time, ms
+-- ARGV[2]  the job's id
+--
+-- Answer   { what LimitStore.renew says, lapsed ids }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle
+local job = findJob(ARGV[2], KEYS[3])
+local answer
+if not job then
+  answer = 'unknown'
+elseif job.state == 'p' or job.state == 'l' then
+  answer = job.state == 'p' and 'renewed' or 'reinstated'
+  limitsOf(job)
+  if job.state == 'l' then chargeRates(job) end
+  job.state = 'p'
+  lease(job, now + job.terms.pendingMs)
+elseif job.state == 'r' then
+  local untilTime = leaseEnd(job)
+  if not untilTime then
+    answer = 'renewed'
+  elseif untilTime <= now then
+    answer = 'overrun'
+  else
+    answer = job.leased and 'renewed' or 'reinstated'
+    lease(job, untilTime)
+  end
+elseif job.state == 'u' then
+  answer = 'refunded'
+else
+  answer = 'finished'
+end
+--- @include save
+return { answer, lapsed }

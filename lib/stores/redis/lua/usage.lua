@@ -1,0 +1,50 @@
+-- Where the customer stands, and who holds its leases. Charges nothing.
+--
+-- KEYS[1]  the customer's book
+-- KEYS[2]  the customer's lost jobs
+-- KEYS[3]  the customer's override
+-- KEYS[4]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
+-- ARGV[1]  added to the server's time, ms
+-- ARGV[2]  the limits, JSON
+--
+-- Answer   { lapsed ids, override JSON or '', jobs as job.lua describes them, limit index, used, reset ms or -1, and so on }
+local more, lapsed = {}, {}
+--- @include open changes record limits rates leases settle log owed
+local override = call('GET', KEYS[3])
+override = override and string.sub(override, 9)
+local overrides = override and cjson.decode(override)
+local running = {}
+local answer = { lapsed, override or '', running }
+local nextKey = 4
+for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
+  local key, refundKey
+  if limit.kind == 'creation-rate' then
+    key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
+    nextKey = nextKey + 2
+  end
+  limit = overridden(limit, overrides)
+  local counter, used, reset = counterOf(limit), nil, -1
+  if key then
+    if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
+    local oldest
+    used, oldest = countLog(key, micros - limit.windowMs * 1000)
+    if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+  else
+    used = heldOf(counter)
+  end
+  answer[#answer + 1] = i
+  answer[#answer + 1] = used
+  answer[#answer + 1] = reset
+end
+if jobs > 0 then
+  local entries = call('HGETALL', customerKey)
+  for i = 1, #entries, 2 do
+    if string.sub(entries[i], 1, 1) == 'j' then
+      local job = readRecord(entries[i + 1], string.sub(entries[i], 2))
+      job.leased = true
+      running[#running + 1] = describe(job)
+    end
+  end
+end
+--- @include save
+return answer

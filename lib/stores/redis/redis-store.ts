@@ -1,0 +1,245 @@
+import type { RateLimiterAbstract } from 'rate-limiter-flexible';
+import { StoreError } from '../../errors.js';
+import { boolean, checkOptions, count, duration, func, text, withDefault } from '../../options.js';
+import type { Duration } from '../../units.js';
+import type {
+  AdmitRequest,
+  Decision,
+  JobRef,
+  Limit,
+  LimiterOptions,
+  LimitStore,
+  Outcome,
+  StoredJob,
+  StoreEvent,
+  Terms,
+  Usage,
+} from '../store.js';
+import { connect } from './connect.js';
+import type { RedisConnection } from './connection.js';
+import {
+  decodeDecision,
+  decodeJob,
+  decodeOverride,
+  decodeStates,
+  encodeEnd,
+  encodeLimits,
+  encodeTerms,
+} from './encoding.js';
+import type { IoredisClient } from './ioredis.js';
+import { Keys, SCHEMA, type CustomerKeys } from './keys.js';
+import { redisLimiter } from './limiter.js';
+import type { NodeRedisClient } from './node-redis.js';
+import { RefusalCache } from './refusal-cache.js';
+import { ScriptRunner } from './script-runner.js';
+import * as scripts from './scripts.js';
+import type { Script } from './scripts.js';
+
+export interface RedisStoreOptions {
+  /**
+   * A connected client of ioredis (`Redis`, `Cluster`) or of redis (`createClient`, `createCluster`). It stays yours: the
+   * store opens and closes nothing, and listens to none of its events.
+   */
+  client: IoredisClient | NodeRedisClient;
+  /** Begins every key; apps that share a Redis need one each. @default 'job-limits' */
+  prefix?: string;
+  /**
+   * Over how many hash tags customers are spread, and so over how many places of a Cluster. The same in every process;
+   * can't be changed while there is data. 1 to 16384. @default 64
+   */
+  shards?: number;
+  /** The longest that a call waits for Redis before it throws `STORE_UNAVAILABLE`. Milliseconds or `'500ms'`. @default 1000 */
+  timeoutMs?: Duration;
+  /**
+   * Whether a customer that was just refused is told so again for up to a second without asking Redis, so that hammering
+   * costs one command a second a process. Jobs with ids that clients choose are always asked for. @default true
+   */
+  refusalCache?: boolean;
+  /** @internal Added to the server's time, so that tests need not wait. */
+  timeOffsetMs?: () => number;
+}
+
+/**
+ * Limits counted in Redis (6.2 and later), Valkey or a Redis Cluster, for any number of processes. Every operation is one
+ * script, so one command and one round trip, and goes by the server's clock. Every key expires but overrides and one that
+ * says how the data is laid out.
+ *
+ * @example
+ * const store = new RedisStore({ client: new Redis(process.env.REDIS_URL) });
+ * const limits = jobLimits({ store, … });
+ *
+ * @throws {ConfigError} `CONFIG_MISSING_OPTION`, `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
+ */
+export class RedisStore implements LimitStore {
+  readonly #connection: RedisConnection;
+  readonly #keys: Keys;
+  readonly #runner: ScriptRunner;
+  readonly #timeoutMs: number;
+  readonly #offset: () => number;
+  readonly #refusals: RefusalCache | undefined;
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
+  #closed = false;
+
+  constructor(options: RedisStoreOptions) {
+    const { client, prefix, shards, timeoutMs, refusalCache, timeOffsetMs } = checkOptions(
+      'RedisStore',
+      options,
+      {
+        client: connect,
+        prefix: withDefault(text, 'job-limits'),
+        shards: withDefault(count({ min: 1, max: 16_384 }), 64),
+        timeoutMs: withDefault(duration({ min: 1 }), 1_000),
+        refusalCache: withDefault(boolean, true),
+        timeOffsetMs: withDefault(func<() => number>(), () => 0),
+      },
+    );
+    this.#connection = client;
+    this.#keys = new Keys(prefix, shards);
+    this.#timeoutMs = timeoutMs;
+    this.#offset = timeOffsetMs;
+    this.#refusals = refusalCache ? new RefusalCache() : undefined;
+    const layout = { key: this.#keys.layout, value: JSON.stringify({ schema: SCHEMA, shards }) };
+    this.#runner = new ScriptRunner(client, layout, timeoutMs);
+  }
+
+  async admit(request: AdmitRequest): Promise<Decision> {
+    const { ref, run, terms } = request;
+    const { ref: termsRef, json, args } = encodeTerms(terms);
+    // A job whose id the client chose may exist already, whatever the limits say.
+    const cache = run === ref.id && request.adopt !== true && !this.#closed ? this.#refusals : undefined;
+    const known = cache?.get(ref.customer, termsRef, performance.now());
+    if (known !== undefined) return known;
+    const keys = this.#keys.ofCustomer(ref.customer);
+    const reply = (await this.#run(
+      scripts.admit,
+      [keys.book, keys.lost, keys.job(ref.id), keys.override, ...keys.logs(terms.limits)],
+      [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
+    )) as unknown[];
+    this.#tellLapsed(ref.customer, reply[1]);
+    const decision = decodeDecision(request, reply);
+    cache?.set(ref.customer, termsRef, decision, performance.now());
+    return decision;
+  }
+
+  commit(ref: JobRef, run?: string): ReturnType<LimitStore['commit']> {
+    return this.#onJob(scripts.commit, ref, run === undefined ? ['', ''] : ['1', run]);
+  }
+
+  refund(ref: JobRef, run: string): ReturnType<LimitStore['refund']> {
+    return this.#onJob(scripts.refund, ref, [run]);
+  }
+
+  renew(ref: JobRef): ReturnType<LimitStore['renew']> {
+    return this.#onJob(scripts.renew, ref, []);
+  }
+
+  finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
+    return this.#onJob(scripts.finish, ref, [encodeEnd(outcome.state)]);
+  }
+
+  async job(ref: JobRef): Promise<StoredJob | undefined> {
+    const found = await this.#onJob<unknown>(scripts.job, ref, []);
+    return found === '' ? undefined : decodeJob(ref.customer, found as unknown[]);
+  }
+
+  async usage(customer: string, limits: readonly Limit[]): Promise<Usage> {
+    const keys = this.#keys.ofCustomer(customer);
+    const [lapsed, override, running, ...rows] = (await this.#run(
+      scripts.usage,
+      [keys.book, keys.lost, keys.override, ...keys.logs(limits)],
+      [encodeLimits(limits).json],
+    )) as unknown[];
+    this.#tellLapsed(customer, lapsed);
+    return {
+      limits: decodeStates(limits, String(override), rows),
+      running: (running as unknown[][])
+        .map((job) => decodeJob(customer, job))
+        .sort((a, b) => a.admittedAt - b.admittedAt),
+    };
+  }
+
+  async reconcile(
+    customer: string,
+    runningIds: readonly string[],
+    terms: Terms,
+    graceMs: number,
+  ): ReturnType<LimitStore['reconcile']> {
+    const keys = this.#keys.ofCustomer(customer);
+    const { ref, json } = encodeTerms(terms);
+    const [lapsed, finished, restored] = (await this.#run(
+      scripts.reconcile,
+      [keys.book, keys.lost, keys.override, ...runningIds.map((id) => keys.job(id))],
+      [String(graceMs), ref, json, ...runningIds],
+    )) as [unknown, string[], string[]];
+    this.#tellLapsed(customer, lapsed);
+    this.#refusals?.forget(customer);
+    return { finished, restored };
+  }
+
+  async setOverride(customer: string, limits: readonly Limit[] | null): Promise<void> {
+    const { ref, json } = limits === null ? { ref: '', json: '' } : encodeLimits(limits);
+    await this.#runner.run(scripts.setOverride, [this.#openKeys(customer).override], [ref, json]);
+    this.#refusals?.forget(customer);
+  }
+
+  async override(customer: string): Promise<readonly Limit[] | null> {
+    const json = await this.#runner.run(scripts.override, [this.#openKeys(customer).override], []);
+    return decodeOverride(String(json));
+  }
+
+  limiter(options: LimiterOptions): RateLimiterAbstract {
+    return redisLimiter(this.#connection, this.#keys.prefix, options, this.#timeoutMs);
+  }
+
+  subscribe(listener: (event: StoreEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Deletes the keys of customers under this store's prefix, and no others. */
+  async clear(): Promise<void> {
+    this.#refusals?.clear();
+    await this.#runner.guard(() => this.#connection.deleteMatching(this.#keys.pattern), 60_000);
+  }
+
+  /** The client is yours to close. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#refusals?.clear();
+  }
+
+  /** Names the node that keeps this customer: customers of one node are out of reach together. */
+  partitionOf(customer: string): string {
+    return this.#connection.nodeOf(this.#keys.slotOf(customer));
+  }
+
+  async #onJob<T>(script: Script, ref: JobRef, args: string[]): Promise<T> {
+    const keys = this.#keys.ofCustomer(ref.customer);
+    const reply = await this.#run(script, [keys.book, keys.lost, keys.job(ref.id)], [ref.id, ...args]);
+    const [answer, lapsed] = reply as [T, unknown];
+    this.#tellLapsed(ref.customer, lapsed);
+    // What this process does may make room for the customer at once; what others do, within a second.
+    if (answer === 'finished' || answer === 'refunded') this.#refusals?.forget(ref.customer);
+    return answer;
+  }
+
+  #run(script: Script, keys: string[], args: string[]): Promise<unknown> {
+    this.#assertOpen();
+    return this.#runner.run(script, keys, [String(this.#offset()), ...args]);
+  }
+
+  #openKeys(customer: string): CustomerKeys {
+    this.#assertOpen();
+    return this.#keys.ofCustomer(customer);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
+  }
+
+  #tellLapsed(customer: string, ids: unknown): void {
+    for (const id of ids as string[]) {
+      for (const listener of this.#listeners) listener({ type: 'lapsed', ref: { customer, id } });
+    }
+  }
+}

@@ -1,0 +1,764 @@
+/* eslint-disable max-lines */
+// Made by scripts/embed-lua.js from lib/stores/redis/lua. Change those files, not this one.
+
+/** A script as Redis runs it. */
+export interface Script {
+  /** Its file's name. */
+  readonly name: string;
+  /** By which Redis knows it once it was loaded: the SHA-1 of the source. */
+  readonly sha: string;
+  readonly source: string;
+}
+
+const script = (name: string, sha: string, parts: string[]): Script => ({
+  name,
+  sha,
+  source: parts.join('\n'),
+});
+
+const changesPiece = `changed, gone, held, owed = {}, {}, {}, {}
+local function heldOf(counter)
+if not held[counter] then held[counter] = tonumber(call('HGET', customerKey, 'n' .. counter)) or 0 end
+return held[counter]
+end
+local function hold(counter, by)
+held[counter] = heldOf(counter) + by
+changed['n' .. counter] = held[counter] > 0 and held[counter] or false
+end
+local function owedOf(counter)
+if not owed[counter] then owed[counter] = call('HGET', customerKey, 'w' .. counter) or '' end
+return owed[counter]
+end
+local function setOwed(counter, text)
+owed[counter] = text
+changed['w' .. counter] = text ~= '' and text
+end
+local function wall(time)
+return time and math.floor(time - ahead / 1000) or ''
+end`;
+
+const leasesPiece = `local lostKey = KEYS[2]
+local HOUR, MONTH = 3600000, 2592000000
+local TIDY = 512
+local TIDY_TERMS = 16
+local function find(id, key)
+local text = call('HGET', customerKey, 'j' .. id)
+local job
+if text then
+job = readRecord(text, id)
+job.leased = true
+else
+text = call('HGET', lostKey, id)
+local lost = text and true
+text = text or call('GET', key)
+if not text then return nil end
+job = readRecord(text, id)
+if job.untilTime <= now then return nil end
+job.lost = lost
+end
+job.key = key
+return job
+end
+local function findJob(id, key)
+local job = find(id, key)
+if job and job.charges ~= '!' then return job end
+end
+local function lose(job)
+call('HSET', lostKey, job.id, writeRecord(job))
+local memory = job.untilTime - now
+if call('PTTL', lostKey) < memory then call('PEXPIRE', lostKey, memory) end
+if call('HLEN', lostKey) % TIDY > 0 then return end
+local entries = call('HGETALL', lostKey)
+for i = 1, #entries, 2 do
+if readRecord(entries[i + 1]).untilTime <= now then call('HDEL', lostKey, entries[i]) end
+end
+end
+local function tidyTerms(used)
+local entries = call('HGETALL', customerKey)
+for i = 1, #entries, 2 do
+if string.sub(entries[i], 1, 1) == 'j' then
+local charges = readRecord(entries[i + 1]).charges
+for ref, overrideRef in string.gmatch(charges, '([%w_-]+)%.([%w_-]*)~') do used[ref], used[overrideRef] = 1, 1 end
+end
+end
+for i = 1, #entries, 2 do
+local ref = string.match(entries[i], '^t(.*)$')
+if ref and not used[ref] then call('HDEL', customerKey, entries[i]) end
+end
+changed['.terms'] = 0
+end
+local function storeTerms(ref, json, used)
+call('HSET', customerKey, 't' .. ref, json)
+if call('HINCRBY', customerKey, '.terms', 1) >= TIDY_TERMS then tidyTerms(used) end
+end
+local function keepTerms(job)
+local refs = refsOf(job)
+for ref, value in pairs(refs) do
+if call('HEXISTS', customerKey, 't' .. ref) == 0 then storeTerms(ref, cjson.encode(value), refs) end
+end
+end
+local function lease(job, untilTime)
+if not job.leased then
+local limits = limitsOf(job)
+keepTerms(job)
+if job.lost then call('HDEL', lostKey, job.id) elseif job.key then call('DEL', job.key) end
+for _, entry in ipairs(limits) do
+if entry.charged and entry.limit.kind == 'concurrency' then hold(entry.counter, 1) end
+end
+job.rest, job.lost, job.leased = '', nil, true
+jobs = jobs + 1
+end
+job.untilTime = untilTime
+changed['j' .. job.id] = writeRecord(job)
+if untilTime < due then due = untilTime end
+needed = math.max(needed or 0, untilTime + (job.state == 'r' and MONTH or HOUR))
+end
+local function freed()
+local last, every = tonumber(book[7]), tonumber(book[8])
+if last then
+local gap = now - last
+if not every or gap > 300000 then every = gap else every = every + 0.2 * (gap - every) end
+book[8] = every
+changed['.every'] = every
+end
+book[7] = now
+changed['.freed'] = now
+end
+local function release(job, memory, inLost)
+local limits = limitsOf(job)
+if job.leased then
+local slots = 0
+for _, entry in ipairs(limits) do
+if entry.charged and entry.limit.kind == 'concurrency' then
+hold(entry.counter, -1)
+slots = slots + 1
+end
+end
+if slots > 0 then freed() end
+changed['j' .. job.id] = false
+jobs = jobs - 1
+if jobs == 0 then due = math.huge end
+end
+if string.find('rl', job.state, 1, true) then
+job.rest = cjson.encode(refsOf(job))
+else
+job.rest, job.charges = job.terms.plan or '', ''
+end
+if job.lost and not inLost then call('HDEL', lostKey, job.id) end
+job.leased, job.lost = false, inLost
+job.untilTime = now + memory
+if memory == 0 then
+if not inLost then call('DEL', job.key) end
+elseif inLost then
+lose(job)
+else
+call('SET', job.key, writeRecord(job), 'PX', memory)
+end
+end
+local function start(job)
+job.state = 'r'
+job.startedAt = job.startedAt or now
+local untilTime = leaseEnd(job)
+if not untilTime then
+release(job, job.terms.rememberMs)
+elseif untilTime > now then
+lease(job, untilTime)
+elseif job.leased then
+changed['j' .. job.id] = writeRecord(job)
+end
+end
+local function finish(job, state, inLost)
+limitsOf(job)
+job.state = state
+job.startedAt = job.startedAt or now
+job.finishedAt = wall(now)
+release(job, job.terms.rememberMs, inLost)
+end
+local function undo(job, state, inLost)
+for _, entry in ipairs(limitsOf(job)) do
+if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
+end
+job.state = state
+release(job, math.min(HOUR, job.terms.rememberMs), inLost)
+end
+local function describe(job)
+local plan
+if job.charges == '' or job.charges == '!' then
+plan = job.rest
+else
+limitsOf(job)
+plan = job.terms.plan
+end
+return {
+job.id, job.state, wall(job.at / 1000), wall(job.startedAt), job.finishedAt or '', job.leased and wall(job.untilTime) or '',
+plan or '',
+}
+end`;
+
+const limitsPiece = `local terms = {}
+local function counterOf(limit)
+if limit.key then return limit.name .. '\\0' .. limit.key end
+return limit.name
+end
+local function overridden(limit, override)
+for i = override and #override.limits or 0, 1, -1 do
+local other = override.limits[i]
+if other.name == limit.name then
+if other.kind ~= limit.kind then return limit end
+local copy = {}
+for property, value in pairs(other) do copy[property] = value end
+copy.key = limit.key
+return copy
+end
+end
+return limit
+end
+local function termsOf(job, ref)
+if ref == '' then return nil end
+if not terms[ref] and job.rest ~= '' then
+for other, value in pairs(cjson.decode(job.rest)) do terms[other] = value end
+end
+terms[ref] = terms[ref] or cjson.decode(call('HGET', customerKey, 't' .. ref))
+return terms[ref]
+end
+local function limitsOf(job)
+if job.limits then return job.limits end
+local limits, seen = {}, {}
+for ref, overrideRef, shadowed, at in string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)@?(%d*)') do
+local of, override = termsOf(job, ref), termsOf(job, overrideRef)
+job.terms = job.terms or of
+for i, limit in ipairs(of.limits) do
+local counter = counterOf(limit)
+if not seen[counter] then
+seen[counter] = true
+limits[#limits + 1] = {
+limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
+charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
+}
+end
+end
+end
+job.limits = limits
+return limits
+end
+local function refsOf(job)
+local refs = {}
+for ref, overrideRef in string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~') do
+refs[ref] = termsOf(job, ref)
+if overrideRef ~= '' then refs[overrideRef] = termsOf(job, overrideRef) end
+end
+return refs
+end
+local function leaseEnd(job)
+local maxRun, heartbeat = math.huge, math.huge
+for _, entry in ipairs(limitsOf(job)) do
+maxRun = math.min(maxRun, entry.limit.maxRunMs or math.huge)
+heartbeat = math.min(heartbeat, entry.limit.heartbeatMs or math.huge)
+end
+if maxRun == math.huge then return nil end
+return math.min(job.startedAt + maxRun, now + heartbeat)
+end`;
+
+const logPiece = `local function countLog(key, edge)
+local used = call('LLEN', key)
+if used == 0 then return 0 end
+local oldest = tonumber(call('LINDEX', key, 0))
+if oldest > edge then return used, oldest end
+local second = used > 1 and tonumber(call('LINDEX', key, 1))
+if second and second > edge then
+call('LPOP', key)
+return used - 1, second
+end
+if tonumber(call('LINDEX', key, -1)) <= edge then
+call('DEL', key)
+return 0
+end
+local old, fresh = 0, used - 1
+while fresh - old > 1 do
+local middle = math.floor((old + fresh) / 2)
+if tonumber(call('LINDEX', key, middle)) <= edge then old = middle else fresh = middle end
+end
+call('LTRIM', key, fresh, -1)
+return used - fresh, tonumber(call('LINDEX', key, 0))
+end`;
+
+const openPiece = `local call = redis.call
+local customerKey = KEYS[1]
+local book = call('HMGET', customerKey, '.time', '.ahead', '.due', '.jobs', '.keep', '.window', '.freed', '.every',
+unpack(more))
+local clock = call('TIME')
+local ahead, latest = tonumber(book[2]) or 0, tonumber(book[1]) or 0
+local dirty = false
+local micros = clock[1] * 1000000 + clock[2] + ARGV[1] * 1000 + ahead
+if micros < latest then
+ahead = ahead + latest - micros
+micros = latest
+dirty = true
+end
+local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
+local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
+local window = tonumber(book[6]) or 0
+local put, changed, gone, held, owed, needed = {}`;
+
+const owedPiece = `local function settleLog(counter, key, refundKey)
+for sign, at, time, windowMs, most in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/(%d+)/(%d+)') do
+if sign == '+' then
+call('RPUSH', key, at)
+call('PEXPIRE', key, windowMs + 1)
+elseif countLog(refundKey, time - windowMs * 1000) < tonumber(most) and call('LREM', key, -1, at) > 0 then
+call('RPUSH', refundKey, time)
+call('PEXPIRE', refundKey, windowMs + 1)
+end
+end
+setOwed(counter, '')
+end`;
+
+const ratesPiece = `local function owe(sign, limit, counter, at)
+if limit.kind ~= 'creation-rate' or not limit.limit then return end
+local time = sign == '+' and at or stamp
+setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
+end
+local function chargeRates(job)
+for _, entry in ipairs(limitsOf(job)) do
+entry.at = stamp
+if entry.charged then owe('+', entry.limit, entry.counter, stamp) end
+end
+job.at = stamp
+job.charges = string.gsub(job.charges, '@%d+', '')
+end`;
+
+const recordPiece = `local function readRecord(text, id)
+local state, at, startedAt, finishedAt, untilTime, charges, runLength, rest =
+string.match(text, '^(%a);(%d*);(%d*);(%d*);(%d*);([^;]*);(%d*);(.*)$')
+local run = id
+if runLength ~= '' then
+run = string.sub(rest, 1, runLength)
+rest = string.sub(rest, runLength + 1)
+end
+return {
+id = id, state = state, at = at, startedAt = tonumber(startedAt), finishedAt = tonumber(finishedAt),
+untilTime = tonumber(untilTime), charges = charges, run = run, rest = rest,
+}
+end
+local function writeRecord(job)
+local run, length = '', ''
+if job.run ~= job.id then run, length = job.run, #job.run end
+return job.state .. ';' .. job.at .. ';' .. (job.startedAt or '') .. ';' .. (job.finishedAt or '') .. ';'
+.. job.untilTime .. ';' .. job.charges .. ';' .. length .. ';' .. run .. job.rest
+end`;
+
+const savePiece = `if changed then
+for field, value in pairs(changed) do
+if value then
+put[#put + 1] = field
+put[#put + 1] = value
+else
+gone[#gone + 1] = field
+end
+end
+if #gone > 0 then
+call('HDEL', customerKey, unpack(gone))
+dirty = true
+end
+end
+if dirty or #put > 0 then
+local size, keep = #put, tonumber(book[5]) or 0
+local idle = window > 600000 and window or 600000
+local wanted = now + idle
+if jobs > 0 and needed and needed > wanted then wanted = needed end
+local renew = keep < wanted or (jobs == 0 and keep > wanted + idle)
+if renew then
+keep = wanted + idle
+put[size + 1], put[size + 2] = '.keep', keep
+size = size + 2
+end
+if ahead ~= (tonumber(book[2]) or 0) then
+put[size + 1], put[size + 2] = '.ahead', ahead
+size = size + 2
+end
+if due ~= (tonumber(book[3]) or math.huge) then
+put[size + 1], put[size + 2] = '.due', due == math.huge and '' or due
+size = size + 2
+end
+call('HSET', customerKey, '.time', stamp, '.jobs', jobs, unpack(put))
+if renew then call('PEXPIRE', customerKey, keep - now) end
+end`;
+
+const settlePiece = `if now >= due then
+local entries = call('HGETALL', customerKey)
+local left = 1000
+due = math.huge
+for i = 1, #entries, 2 do
+local kind, name, text = string.sub(entries[i], 1, 1), string.sub(entries[i], 2), entries[i + 1]
+if kind == 'j' then
+local untilTime = tonumber(string.match(text, '^%a;%d*;%d*;%d*;(%d+)'))
+if untilTime > now then
+due = math.min(due, untilTime)
+elseif left == 0 then
+due = now
+else
+left = left - 1
+local earliest = due
+local job = readRecord(text, name)
+job.leased = true
+if job.state == 'p' then
+undo(job, 'l', true)
+lapsed[#lapsed + 1] = name
+else
+release(job, MONTH, true)
+end
+call('HDEL', customerKey, 'j' .. name)
+changed['j' .. name] = nil
+due = earliest
+end
+elseif kind == 'w' then
+local time, over = string.match(text, '@(%d+)/(%d+)/%d+;$')
+if time + over * 1000 <= micros and owedOf(name) == text then setOwed(name, '') end
+end
+end
+if jobs == 0 then due = math.huge end
+dirty = true
+end`;
+
+// prettier-ignore
+export const admit = script('admit', '0392e5d28c9c715c198bd3c9a1b746ebaa0adcb9', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+local adopt = ARGV[7] == '1'
+local more = { 'j' .. id, 't' .. ref }
+for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
+for i = 8, #ARGV, 5 do
+local index = (i - 3) / 5
+local rate = ARGV[i] == 'r'
+local stored = book[10 + index]
+entries[index] = {
+counter = ARGV[i + 1], most = tonumber(ARGV[i + 2]), windowMs = tonumber(ARGV[i + 3]), shadow = ARGV[i + 4] == '1',
+key = rate and KEYS[nextKey], refundKey = rate and KEYS[nextKey + 1],
+used = not rate and tonumber(stored) or 0, reset = -1, retry = -1, known = false, free = false,
+}
+if rate then
+nextKey = nextKey + 2
+rare = rare or stored
+end
+end
+local lapsed, overrideJson, overrideRef = {}, '', ''
+local replayed, take, beforeCharge, addToJob
+if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then`, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
+local asked = cjson.decode(ARGV[5])
+terms[ref] = asked
+local override = call('GET', KEYS[4])
+if override then
+overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
+terms[overrideRef] = cjson.decode(overrideJson)
+for i, entry in ipairs(entries) do
+local limit = overridden(asked.limits[i], terms[overrideRef])
+entry.most, entry.windowMs, entry.shadow = limit.limit, limit.windowMs, limit.mode == 'shadow'
+end
+end
+for _, entry in ipairs(entries) do
+if not entry.key then
+entry.used = heldOf(entry.counter)
+elseif owedOf(entry.counter) ~= '' then
+settleLog(entry.counter, entry.key, entry.refundKey)
+end
+end
+local known = find(id, KEYS[3])
+local ended = known and known.charges == '!'
+local again = known and not ended and known.state ~= 'u' and known.state ~= 'l'
+if (ended and adopt) or (again and known.run ~= run) then
+replayed = describe(known)
+elseif again then
+local job, charged = known, {}
+if job.state == 'p' then
+for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
+end
+for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+addToJob = function(charges)
+job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
+keepTerms(job)
+lease(job, job.untilTime)
+end
+else
+beforeCharge = function()
+if known and known.lost then call('HDEL', lostKey, id) elseif known then call('DEL', KEYS[3]) end
+local used = { [ref] = 1, [overrideRef] = 1 }
+if not book[10] then storeTerms(ref, ARGV[5], used) end
+if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
+storeTerms(overrideRef, overrideJson, used)
+end
+end
+end
+end
+local shadowed, free, charging, refused = '', '', false, false
+for index = 1, replayed and 0 or #entries do
+local entry = entries[index]
+local most, key = entry.most, entry.key
+if key then
+local used = call('LLEN', key)
+local oldest = used > 0 and tonumber(call('LINDEX', key, 0))
+local edge = micros - entry.windowMs * 1000
+if oldest and oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
+end
+entry.used = used
+if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+end
+if not entry.known then
+charging = true
+if adopt then
+entry.free = key
+elseif most and entry.used >= most then
+entry.free = true
+if entry.shadow then
+shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
+else
+refused = true
+if most == 0 then
+entry.retry = 0
+elseif key then
+entry.retry = math.ceil((call('LINDEX', key, -most) - micros) / 1000) + entry.windowMs
+else
+local last, every = tonumber(book[7]), tonumber(book[8])
+if not every or now - last > 300000 then every = 10000 end
+entry.retry = math.min(60000, math.max(1000, math.floor(every)))
+end
+end
+end
+if entry.free then free = free .. (free == '' and '' or ',') .. index end
+end
+end
+if charging and not refused then
+if beforeCharge then beforeCharge() end
+for index = 1, #entries do
+local entry = entries[index]
+if not entry.free and not entry.known then
+entry.used = entry.used + 1
+if not entry.key then
+if take then
+take(entry.counter, 1)
+else
+put[#put + 1], put[#put + 2] = 'n' .. entry.counter, entry.used
+end
+else
+if entry.most then
+call('RPUSH', entry.key, stamp)
+call('PEXPIRE', entry.key, entry.windowMs + 1)
+end
+if entry.reset < 0 then entry.reset = entry.windowMs end
+if entry.windowMs > window then
+window = entry.windowMs
+put[#put + 1], put[#put + 2] = '.window', window
+end
+end
+end
+end
+local charges = ref .. '.' .. overrideRef .. '~' .. free
+if addToJob then
+addToJob(charges)
+else
+local untilTime = now + ARGV[6]
+put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;;' .. untilTime .. ';' .. charges .. ';'
+.. (run == id and ';' or #run .. ';' .. run)
+jobs = jobs + 1
+if untilTime < due then due = untilTime end
+needed = untilTime + 3600000
+end
+end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
+local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
+local last = 4
+for index = 1, #entries do
+local entry = entries[index]
+if not (refused and entry.known) then
+answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
+last = last + 4
+end
+end
+return answer`]);
+
+// prettier-ignore
+export const commit = script('commit', '3361bb19ddb1df57b9d02b42cb5bbc0024ca41bb', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+local answer
+if not job then
+answer = 'unknown'
+elseif ARGV[3] == '1' and job.run ~= ARGV[4] then
+answer = 'superseded'
+elseif job.state == 'p' then
+start(job)
+answer = 'committed'
+elseif job.state == 'l' then
+chargeRates(job)
+start(job)
+answer = 'reinstated'
+elseif job.state == 'r' then
+answer = 'already'
+elseif job.state == 'u' then
+answer = 'refunded'
+else
+answer = 'finished'
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const finish = script('finish', '57f58c3b7a923a3720d8cb38ef94f61f99a4a182', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+local job = findJob(ARGV[2], KEYS[3])
+local answer
+if not job then
+answer = 'unknown'
+call('SET', KEYS[3], writeRecord({
+id = ARGV[2], state = ARGV[3], at = stamp, startedAt = now, finishedAt = wall(now), untilTime = now + DAY, charges = '!',
+run = ARGV[2], rest = '',
+}), 'PX', DAY)
+elseif job.state == 'u' then
+answer = 'refunded'
+elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
+if job.state == 'l' then chargeRates(job) end
+finish(job, ARGV[3])
+answer = 'finished'
+else
+answer = 'already'
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const job = script('job', '0510bbaeef02c8680c581da33a6fb50642da9a80', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+
+// prettier-ignore
+export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
+if not layout then
+redis.call('SET', KEYS[1], ARGV[1])
+layout = ARGV[1]
+end
+return layout`]);
+
+// prettier-ignore
+export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a57432cbd', [`local stored = redis.call('GET', KEYS[1])
+return stored and string.sub(stored, 9) or ''`]);
+
+// prettier-ignore
+export const reconcile = script('reconcile', '05a23cf18329c0f77c6b54ef7fa524fb2015c6c7', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+local asked = cjson.decode(ARGV[4])
+local listed, finished, restored = {}, {}, {}
+for i = 5, #ARGV do listed[ARGV[i]] = true end
+if jobs > 0 then
+local entries = call('HGETALL', customerKey)
+for i = 1, #entries, 2 do
+local id = string.sub(entries[i], 2)
+if string.sub(entries[i], 1, 1) == 'j' and not listed[id] then
+local job = readRecord(entries[i + 1], id)
+job.leased = true
+if job.state == 'r' and now - job.startedAt >= grace then
+finish(job, 'c', true)
+finished[#finished + 1] = id
+end
+end
+end
+end
+local override, overrideRef = call('GET', KEYS[3]), ''
+if override then
+overrideRef = string.sub(override, 1, 8)
+terms[overrideRef] = cjson.decode(string.sub(override, 9))
+end
+terms[ref] = asked
+local rates = {}
+for i, limit in ipairs(asked.limits) do
+if limit.kind == 'creation-rate' then rates[#rates + 1] = i end
+end
+for i = 5, #ARGV do
+local id, key = ARGV[i], KEYS[i - 1]
+local job = listed[id] and findJob(id, key)
+if not listed[id] then
+job = nil
+elseif not job then
+job = {
+id = id, state = 'r', at = stamp, untilTime = 0, run = id, rest = '', key = key,
+charges = ref .. '.' .. overrideRef .. '~' .. table.concat(rates, ','),
+}
+elseif job.leased then
+job = nil
+elseif job.state == 'l' then
+chargeRates(job)
+elseif job.state ~= 'r' then
+job = nil
+end
+listed[id] = nil
+if job then
+start(job)
+if job.leased then restored[#restored + 1] = id end
+end
+end`, savePiece, `return { lapsed, finished, restored }`]);
+
+// prettier-ignore
+export const refund = script('refund', 'dab358439f951e53bbe5cad5ef77a24bf8a780bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+local answer = 'nothing'
+if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
+undo(job, 'u')
+answer = 'refunded'
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const renew = script('renew', '13c25c47ec6bc18a4b3257b0af409b04c353e22f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+local answer
+if not job then
+answer = 'unknown'
+elseif job.state == 'p' or job.state == 'l' then
+answer = job.state == 'p' and 'renewed' or 'reinstated'
+limitsOf(job)
+if job.state == 'l' then chargeRates(job) end
+job.state = 'p'
+lease(job, now + job.terms.pendingMs)
+elseif job.state == 'r' then
+local untilTime = leaseEnd(job)
+if not untilTime then
+answer = 'renewed'
+elseif untilTime <= now then
+answer = 'overrun'
+else
+answer = job.leased and 'renewed' or 'reinstated'
+lease(job, untilTime)
+end
+elseif job.state == 'u' then
+answer = 'refunded'
+else
+answer = 'finished'
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const setOverride = script('set-override', '3878b550976fe016ba43f9b298e210c3a9ff3005', [`if ARGV[2] == '' then
+redis.call('DEL', KEYS[1])
+else
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2])
+end
+return 1`]);
+
+// prettier-ignore
+export const usage = script('usage', 'e1db7ed4bc4d2cce57f4ed61271fbcbcc9799a70', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+override = override and string.sub(override, 9)
+local overrides = override and cjson.decode(override)
+local running = {}
+local answer = { lapsed, override or '', running }
+local nextKey = 4
+for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
+local key, refundKey
+if limit.kind == 'creation-rate' then
+key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
+nextKey = nextKey + 2
+end
+limit = overridden(limit, overrides)
+local counter, used, reset = counterOf(limit), nil, -1
+if key then
+if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
+local oldest
+used, oldest = countLog(key, micros - limit.windowMs * 1000)
+if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+else
+used = heldOf(counter)
+end
+answer[#answer + 1] = i
+answer[#answer + 1] = used
+answer[#answer + 1] = reset
+end
+if jobs > 0 then
+local entries = call('HGETALL', customerKey)
+for i = 1, #entries, 2 do
+if string.sub(entries[i], 1, 1) == 'j' then
+local job = readRecord(entries[i + 1], string.sub(entries[i], 2))
+job.leased = true
+running[#running + 1] = describe(job)
+end
+end
+end`, savePiece, `return answer`]);
