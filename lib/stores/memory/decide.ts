@@ -15,17 +15,23 @@ export interface Verdict {
 
 const NONE: readonly string[] = [];
 
-/** @param charged How much of `used` is this job's own, and so no reason to refuse it: 1 where it was charged already. */
-export function checkLimits(customer: Customer, limits: readonly Limit[], now: number, charged = 0): Verdict {
+/** @param own Counters that the job is charged to already: it refuses itself no more than it has to, and isn't charged again. */
+export function checkLimits(
+  customer: Customer,
+  limits: readonly Limit[],
+  now: number,
+  own?: ReadonlySet<string>,
+): Verdict {
   const states: LimitState[] = [];
   let shadowed: string[] | undefined;
   let violations: Violation[] | undefined;
   for (const limit of limits) {
     const state = stateOf(customer, limit, now);
     states.push(state);
-    if (state.used - charged < limit.limit) continue;
-    if (limit.mode === 'shadow') (shadowed ??= []).push(limit.name);
-    else (violations ??= []).push(violationOf(customer, limit, now));
+    const isOwn = own?.has(counterOf(limit)) ?? false;
+    if (state.used < limit.limit + (isOwn ? 1 : 0)) continue;
+    if (limit.mode !== 'shadow') (violations ??= []).push(violationOf(customer, limit, now));
+    else if (!isOwn) (shadowed ??= []).push(limit.name);
   }
   const over = shadowed ?? NONE;
   const refused = violations && { ...refusalOf(violations), limits: states, shadowed: over };

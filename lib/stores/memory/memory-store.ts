@@ -103,13 +103,11 @@ export class MemoryStore implements LimitStore {
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
   #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
     const check = adopt ? adoptLimits : checkLimits;
-    const counters = job.counters();
+    const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const missing = open.filter((limit) => !counters.has(counterOf(limit)));
-    const charged = open.filter((limit) => counters.has(counterOf(limit)));
-    const { shadowed, uncharged, refused } = check(customer, missing, now);
-    const verdict = refused ?? check(customer, charged, now, 1).refused;
-    if (verdict) return verdict;
+    const { shadowed, uncharged, refused } = check(customer, open, now, own);
+    if (refused) return refused;
+    const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
       const at = this.#chargeTime();
       customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });

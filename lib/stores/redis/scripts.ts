@@ -229,10 +229,12 @@ local of, override = termsOf(job, ref), termsOf(job, overrideRef)
 job.terms = job.terms or of
 for i, limit in ipairs(of.limits) do
 local counter = counterOf(limit)
-if not seen[counter] then
+local held = overridden(limit, override)
+local counts = held.kind ~= 'creation-rate' or held.limit
+if counts and not seen[counter] then
 seen[counter] = true
 limits[#limits + 1] = {
-limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
+limit = held, counter = counter, at = at ~= '' and at or job.at,
 charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
 }
 end
@@ -421,7 +423,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '0392e5d28c9c715c198bd3c9a1b746ebaa0adcb9', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'b2134d59a914a9ec8efbca7e22e86b7fd86c47a8', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local more = { 'j' .. id, 't' .. ref }
 for i = 8, #ARGV, 5 do more[#more + 1] = (ARGV[i] == 'r' and 'w' or 'n') .. ARGV[i + 1] end`, openPiece, `local entries, nextKey, rare = {}, 5, book[9] or not book[10] or now >= due
@@ -470,7 +472,10 @@ local job, charged = known, {}
 if job.state == 'p' then
 for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
 end
-for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+for _, entry in ipairs(entries) do
+entry.known = job.state ~= 'p' or charged[entry.counter]
+entry.own = job.state == 'p' and entry.known and 1
+end
 addToJob = function(charges)
 job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
 keepTerms(job)
@@ -498,16 +503,19 @@ local edge = micros - entry.windowMs * 1000
 if oldest and oldest <= edge then`, logPiece, `used, oldest = countLog(key, edge)
 end
 entry.used = used
-if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+if oldest then
+if most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
+entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs
 end
-if not entry.known then
-charging = true
+end
+if not entry.known or entry.own then
+if not entry.known then charging = true end
 if adopt then
-entry.free = key
-elseif most and entry.used >= most then
-entry.free = true
+entry.free = not entry.known and key
+elseif most and entry.used - (entry.own or 0) >= most then
+entry.free = not entry.known
 if entry.shadow then
-shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
+if entry.free then shadowed = shadowed .. (shadowed == '' and '' or ',') .. index end
 else
 refused = true
 if most == 0 then
@@ -565,15 +573,13 @@ local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
 local last = 4
 for index = 1, #entries do
 local entry = entries[index]
-if not (refused and entry.known) then
 answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
 last = last + 4
-end
 end
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', '3361bb19ddb1df57b9d02b42cb5bbc0024ca41bb', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const commit = script('commit', 'ffb9d1fc08d75bc6b2eb387f6aa8748ae938d4bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -595,7 +601,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', '57f58c3b7a923a3720d8cb38ef94f61f99a4a182', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
+export const finish = script('finish', 'ec8b1d65e0d3293d21bb4107586c737d4d123aae', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
 local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
@@ -615,7 +621,7 @@ answer = 'already'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const job = script('job', '0510bbaeef02c8680c581da33a6fb50642da9a80', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', 'd48b9b6f5791391ee3e869d501b9bfda5ea6e7d8', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -630,7 +636,7 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '05a23cf18329c0f77c6b54ef7fa524fb2015c6c7', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', '9566d653cd4b5fc91642f8e229d1e51035aaf992', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -683,7 +689,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'dab358439f951e53bbe5cad5ef77a24bf8a780bc', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const refund = script('refund', 'e9345e4462581d008599dc8b156165cce18155ba', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -691,7 +697,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '13c25c47ec6bc18a4b3257b0af409b04c353e22f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
+export const renew = script('renew', 'e97a804554b19c78c4c2e4f91dc3284b865370c4', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2], KEYS[3])
 local answer
 if not job then
 answer = 'unknown'
@@ -726,7 +732,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', 'e1db7ed4bc4d2cce57f4ed61271fbcbcc9799a70', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
+export const usage = script('usage', '66193d842531c80db5128ce5301480a0ad5e2324', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[3])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
@@ -744,6 +750,8 @@ if key then
 if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
 local oldest
 used, oldest = countLog(key, micros - limit.windowMs * 1000)
+local most = tonumber(limit.limit)
+if oldest and most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
 if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
 else
 used = heldOf(counter)

@@ -78,7 +78,11 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     if job.state == 'p' then
       for _, entry in ipairs(limitsOf(job)) do charged[entry.counter] = true end
     end
-    for _, entry in ipairs(entries) do entry.known = job.state ~= 'p' or charged[entry.counter] end
+    for _, entry in ipairs(entries) do
+      entry.known = job.state ~= 'p' or charged[entry.counter]
+      -- Of what is in use, this is the job's own, and no reason to refuse it.
+      entry.own = job.state == 'p' and entry.known and 1
+    end
     addToJob = function(charges)
       job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
       keepTerms(job)
@@ -109,16 +113,20 @@ for index = 1, replayed and 0 or #entries do
       used, oldest = countLog(key, edge)
     end
     entry.used = used
-    if oldest then entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs end
+    if oldest then
+      -- Above a limit that was lowered, the oldest entries make no room yet when they leave.
+      if most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
+      entry.reset = math.ceil((oldest - micros) / 1000) + entry.windowMs
+    end
   end
-  if not entry.known then
-    charging = true
+  if not entry.known or entry.own then
+    if not entry.known then charging = true end
     if adopt then
-      entry.free = key
-    elseif most and entry.used >= most then
-      entry.free = true
+      entry.free = not entry.known and key
+    elseif most and entry.used - (entry.own or 0) >= most then
+      entry.free = not entry.known
       if entry.shadow then
-        shadowed = shadowed .. (shadowed == '' and '' or ',') .. index
+        if entry.free then shadowed = shadowed .. (shadowed == '' and '' or ',') .. index end
       else
         refused = true
         if most == 0 then
@@ -181,9 +189,7 @@ local answer = { refused and 0 or 1, lapsed, overrideJson, shadowed }
 local last = 4
 for index = 1, #entries do
   local entry = entries[index]
-  if not (refused and entry.known) then
-    answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
-    last = last + 4
-  end
+  answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = index, entry.used, entry.reset, entry.retry
+  last = last + 4
 end
 return answer

@@ -28,6 +28,8 @@ for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
     if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
     local oldest
     used, oldest = countLog(key, micros - limit.windowMs * 1000)
+    local most = tonumber(limit.limit)
+    if oldest and most and most > 0 and used > most then oldest = tonumber(call('LINDEX', key, -most)) end
     if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
   else
     used = heldOf(counter)

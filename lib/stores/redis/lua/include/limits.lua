@@ -40,10 +40,13 @@ local function limitsOf(job)
     job.terms = job.terms or of
     for i, limit in ipairs(of.limits) do
       local counter = counterOf(limit)
-      if not seen[counter] then
+      local held = overridden(limit, override)
+      -- An infinite rate counts nothing, so that a limit of its name that is added is charged.
+      local counts = held.kind ~= 'creation-rate' or held.limit
+      if counts and not seen[counter] then
         seen[counter] = true
         limits[#limits + 1] = {
-          limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
+          limit = held, counter = counter, at = at ~= '' and at or job.at,
           charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
         }
       end
