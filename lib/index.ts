@@ -67,6 +67,8 @@ export { LimitError } from './http/send-refusal.js';
 
 export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
 
+export { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
+export { RedisStore, type RedisStoreOptions } from './stores/redis/redis-store.js';
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
 export type {
   Admitted,

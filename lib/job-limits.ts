@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
+import type { Clock } from './clock.js';
 import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { isId, MOST_ID_BYTES } from './http/customer.js';
@@ -35,11 +36,12 @@ import {
 } from './middleware/request-rate.js';
 import { termsByPlan } from './middleware/terms.js';
 import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './middleware/usage.js';
-import { checkOptions, func, optional } from './options.js';
+import { checkOptions, count, func, oneOf, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
 import { Plans, type PlanOf } from './plans/plans.js';
 import { closeArchiveWorkers } from './uploads/archives/index.js';
 import { answerExpect } from './uploads/expect.js';
+import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
 
@@ -47,6 +49,14 @@ import { endStates, type EndState, type JobRef, type LimitStore } from './stores
 export interface JobLimitsOptions extends SharedOptions {
   /** Where limits are counted. @default a MemoryStore of its own, for one process */
   store?: LimitStore;
+  /**
+   * What decides while a given store can't be reached: `'local'`, each process by itself with its share of the limits;
+   * `'allow'`, everything is admitted and counted later; `'deny'`, nothing: requests are answered 503. For a store that
+   * is no MemoryStore. @default 'local' where `processes` is given, else 'deny'
+   */
+  onStoreError?: 'local' | 'allow' | 'deny';
+  /** How many processes share the store; needed for `onStoreError: 'local'`. At least 1. */
+  processes?: number;
   /** The plans by name. Checked at once: every wrong value is a `ConfigError`. */
   plans?: Record<string, Plan>;
   /**
@@ -138,12 +148,14 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     ...sharedChecks,
     plans: optional((value) => value),
     plan: optional(func<PlanOf>()),
+    onStoreError: optional(oneOf('local', 'allow', 'deny')),
+    processes: optional(count({ min: 1 })),
   });
   const plans =
     checked.plans === undefined && checked.plan === undefined
       ? undefined
       : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
-  const store = checked.store ?? new MemoryStore({ clock: checked.clock });
+  const { store, closeStore } = storeOf(checked);
   const events = new EventEmitter();
   const emit: Emit = (event, value) => {
     try {
@@ -222,10 +234,38 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();
-      if (checked.store === undefined) await store.close();
+      await closeStore();
     },
   };
   return limits;
+}
+
+interface StoreChoice {
+  store: LimitStore | undefined;
+  onStoreError: FailoverOptions['onStoreError'] | undefined;
+  processes: number | undefined;
+  clock: Clock;
+}
+
+/** The store that decides, and what closes as much of it as was made here: a store that was given stays its owner's. */
+function storeOf({ store: given, onStoreError, processes, clock }: StoreChoice): {
+  store: LimitStore;
+  closeStore: () => Promise<void>;
+} {
+  if (given === undefined) {
+    const store = new MemoryStore({ clock });
+    return { store, closeStore: () => store.close() };
+  }
+  if (given instanceof MemoryStore || given instanceof FailoverStore) {
+    return { store: given, closeStore: () => Promise.resolve() };
+  }
+  const store = new FailoverStore({
+    store: given,
+    clock,
+    ...(onStoreError && { onStoreError }),
+    ...(processes && { processes }),
+  });
+  return { store, closeStore: () => store.close() };
 }
 
 /** A worker gets the ref through a queue: a wrong one is told at once, not counted as an unknown job. */

@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
-import { jobLimits, type JobLimits, type JobRef } from 'express-job-limits';
+import { jobLimits, type JobLimits, type JobRef, type LimitStore } from 'express-job-limits';
 import { batchJobs } from './batch.js';
 import { keyOf } from './customer.js';
 import { HttpError } from './http-error.js';
@@ -11,6 +11,10 @@ export interface Settings {
   plans: PlansFile;
   /** How long a job takes, in milliseconds. */
   jobMs: number;
+  /** Where the limits are counted; in this process if it is left out. */
+  store?: LimitStore | undefined;
+  /** How many processes share the store. */
+  processes?: number | undefined;
 }
 
 export interface MediaApi {
@@ -23,7 +27,7 @@ export interface MediaApi {
 }
 
 /** The whole API, ready to listen. */
-export function createApp({ plans: first, jobMs }: Settings): MediaApi {
+export function createApp({ plans: first, jobMs, store, processes }: Settings): MediaApi {
   let plans = first;
 
   // A key that has no plan is nobody's: it gets 401.
@@ -38,6 +42,8 @@ export function createApp({ plans: first, jobMs }: Settings): MediaApi {
   };
 
   const limits = jobLimits({
+    ...(store && { store }),
+    ...(store && processes && { processes }),
     customer,
     plans: plans.plans,
     plan: (of) => planOf(plans, of) as string,

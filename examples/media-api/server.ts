@@ -1,6 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, relative } from 'node:path';
+import { Redis } from 'ioredis';
+import { RedisStore } from 'express-job-limits';
 import { createApp } from './app.js';
 import { curlLines } from './curl-lines.js';
 import { readPlansFile } from './plans-file.js';
@@ -9,8 +11,13 @@ const port = wholeNumber('PORT', 3000, 65_535);
 const jobMs = wholeNumber('JOB_MS', 2_000, 2 ** 31 - 1);
 const plansPath = process.env.PLANS || join(__dirname, 'plans.json');
 
+const redis = process.env.REDIS_URL ? connect(process.env.REDIS_URL) : undefined;
+const store = redis && new RedisStore({ client: redis });
+// While Redis is away, each process goes on with its share of the limits.
+const processes = wholeNumber('PROCESSES', 2, 1_000);
+
 const plans = orExit(() => readPlansFile(plansPath));
-const api = orExit(() => createApp({ plans, jobMs }));
+const api = orExit(() => createApp({ plans, jobMs, store, processes }));
 const server = createServer(api.app);
 
 server.on('error', (error: NodeJS.ErrnoException) => {
@@ -19,6 +26,9 @@ server.on('error', (error: NodeJS.ErrnoException) => {
 server.listen(port, () => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   console.log(`The media API is on ${url} (pid ${process.pid}).`);
+  console.log(
+    `Limits are counted ${redis ? `in Redis, shared by ${processes} processes` : 'in this process'}.`,
+  );
   console.log(`Plans: ${relative('.', plansPath)}, read again on SIGHUP (kill -HUP ${process.pid}).`);
   for (const { shows, command } of curlLines(url, plans)) console.log(`\n${shows}:\n${command}`);
 });
@@ -35,11 +45,18 @@ process.on('SIGHUP', () => {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
     console.log(`${signal}: closing.`);
-    server.close(() => void api.close());
+    server.close(() => void api.close().then(() => redis?.disconnect()));
     // Requests under way are answered, and their connections closed then; who takes longer than 5 s is cut off.
     setInterval(() => server.closeIdleConnections(), 100).unref();
     setTimeout(() => server.closeAllConnections(), 5_000).unref();
   });
+}
+
+function connect(url: string): Redis {
+  // No second try by the client: the store has its own way with failures, and a script must not wait in a queue.
+  const client = new Redis(url, { maxRetriesPerRequest: 0 });
+  client.on('error', (error) => console.error(`Redis: ${error.message}`));
+  return client;
 }
 
 function wholeNumber(name: string, fallback: number, most: number): number {

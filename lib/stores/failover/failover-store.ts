@@ -302,15 +302,17 @@ export class FailoverStore implements LimitStore {
 
   async #writeJournal(wanted: (customer: string) => boolean): Promise<void> {
     if (this.#journal.size + this.#journal.dropped === 0) return;
+    let told = 0;
     let adopted = 0;
     await this.#journal.write(this.#store, wanted, (ref, admittedHere) => {
+      told += 1;
       if (!admittedHere) return;
       adopted += 1;
       if (this.#mode === 'local') this.#adopted.push(ref);
     });
     const { dropped } = this.#journal;
     this.#journal.dropped = 0;
-    this.#emit({ type: 'journal-written', adopted, dropped });
+    if (told + dropped > 0) this.#emit({ type: 'journal-written', adopted, dropped });
   }
 
   /**
