@@ -54,6 +54,7 @@ export { urlCount, urlsOf, type UrlCountHandling, type UrlCountOptions } from '.
 export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
 export type { UploadedFile, UploadStorage } from './uploads/storage.js';
 export { answerExpect } from './uploads/expect.js';
+export { isPublicAddress } from './uploads/urls.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';

@@ -1,7 +1,16 @@
 import express, { type Express, type RequestHandler, type Response } from 'express';
 import request from 'supertest';
-import { jobLimits, ManualClock, MemoryStore, type JobLimitsOptions, type Plan } from '../../lib/index.js';
+import {
+  highFrequency,
+  jobLimits,
+  ManualClock,
+  MemoryStore,
+  type HighFrequencyOptions,
+  type JobLimitsOptions,
+  type Plan,
+} from '../../lib/index.js';
 import { deferred } from '../support/apps.js';
+import { bodyAnswers } from './body-answers.js';
 
 /** An answer that a page shows, as the app gives it. */
 export type Answered = Pick<request.Response, 'status' | 'headers' | 'text'>;
@@ -44,10 +53,20 @@ const overRate = (options: Partial<JobLimitsOptions> & { free?: Plan }, limit = 
     }
   });
 
+/** Too many requests of one client, and once more. */
+async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered> {
+  const clock = new ManualClock();
+  const app = express().use(highFrequency({ clock, requests: { limit: 1 }, ...options }), created);
+  await request(app).post('/').expect(201);
+  await request(app).post('/').expect(429);
+  return request(app).post('/');
+}
+
 const keyed = { jobId: (): string => 'k-1' };
 
 /** What gives each answer that the docs show, by the name in the comment before it. */
 export const answers: Record<string, () => Promise<Answered>> = {
+  ...bodyAnswers,
   created: () =>
     withApp({ free: { ...RATE, concurrency: { limit: 250 } } }, async ({ app, limits }) => {
       app.post('/jobs', limits.admission(), created);
@@ -80,6 +99,10 @@ export const answers: Record<string, () => Promise<Answered>> = {
       await first;
       return second;
     }),
+
+  'high-frequency': () => tooFast({}),
+  'high-frequency-problem': () => tooFast({ responses: 'problem' }),
+  banned: () => tooFast({ ban: { after: 1, window: '1m', for: '1d' } }),
 
   'request-rate': () =>
     withApp({}, async ({ app, limits }) => {

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import * as client from '../../lib/client/index.js';
 import { read, tables } from './markdown.js';
 import { createJob, sendAll, sendFile } from './snippets/client.js';
+import * as inShort from './snippets/client-in-short.js';
 import { scriptedServer, type ScriptedServer } from '../support/scripted-server.js';
 
 let server: ScriptedServer;
 beforeAll(async () => void (server = await scriptedServer()));
 afterAll(() => server.close());
 
-describe('the examples of docs/reference/client.md', () => {
+describe('the examples of README.md and docs/reference/client.md', () => {
   test('a job is created, and a refusal says when to come back', async () => {
     server.play(
       { status: 201, body: 'a' },
@@ -24,6 +25,14 @@ describe('the examples of docs/reference/client.md', () => {
       ['{"n":2}', true],
       ['{"n":3}', true],
     ]);
+  });
+
+  test('in short: a refusal is waited for', async () => {
+    server.play({ status: 429, headers: { 'Retry-After': '1' } }, { status: 201 });
+    expect((await inShort.createJob(server.url, { n: 1 })).status).toBe(201);
+    const keys = server.seen.map(({ headers }) => headers['idempotency-key']);
+    expect(keys[0]).toBeDefined();
+    expect(keys).toEqual([keys[0], keys[0]]);
   });
 
   test('a stream is made again for each try', async () => {

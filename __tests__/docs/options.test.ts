@@ -1,11 +1,16 @@
+import { answerChecks } from '../../lib/http/answers.js';
 import {
   admission,
+  archiveLimits,
   concurrency,
   ConfigError,
   creationRate,
+  fileSize,
+  highFrequency,
   jobLimits,
   MemoryStore,
   requestRate,
+  urlCount,
   usage,
 } from '../../lib/index.js';
 import { read, tables } from './markdown.js';
@@ -15,7 +20,7 @@ function knownOptions(make: (options: never) => unknown): string[] {
   try {
     make({ '?': 1 } as never);
   } catch (error) {
-    return (error as ConfigError).expected.replace('one of ', '').split(', ');
+    return (error as ConfigError).expected.replace(/^.*there are /, '').split(', ');
   }
   throw new Error('took an unknown option');
 }
@@ -27,7 +32,7 @@ const shownOptions = (page: string): string[] =>
     .flatMap(([, ...rows]) => rows.map(([option]) => option!));
 
 const shared = shownOptions('docs/reference/job-limits.md').filter(
-  (option) => !['plans', 'plan'].includes(option),
+  (option) => !['plans', 'plan', 'onStoreError', 'processes'].includes(option),
 );
 
 it('docs/reference/job-limits.md lists every option of jobLimits()', () => {
@@ -49,15 +54,27 @@ it.each([
   expect([...new Set(listed)].sort()).toEqual(knownOptions(make).sort());
 });
 
+it.each([
+  ['docs/reference/high-frequency.md', highFrequency],
+  ['docs/reference/file-size.md', fileSize],
+  ['docs/reference/archive-limits.md', archiveLimits],
+  ['docs/reference/url-count.md', urlCount],
+])('%s and the options of all answers list every option', (page, make) => {
+  const listed = [...shownOptions(page), ...Object.keys(answerChecks)];
+  expect(listed.sort()).toEqual(knownOptions(make).sort());
+});
+
 it('docs/stores/memory.md lists every option of MemoryStore', () => {
-  expect(shownOptions('docs/stores/memory.md').sort()).toEqual(
+  const internal = ['divided'];
+  expect([...shownOptions('docs/stores/memory.md'), ...internal].sort()).toEqual(
     knownOptions((options) => new MemoryStore(options)).sort(),
   );
 });
 
+const keysAt = (plan: unknown) =>
+  knownOptions(() => jobLimits({ customer: () => 'a', plans: { a: plan as never } }));
+
 it('docs/reference/plans.md lists every key of a plan and of its limits', () => {
-  const keysAt = (plan: unknown) =>
-    knownOptions(() => jobLimits({ customer: () => 'a', plans: { a: plan as never } }));
   const known = [
     keysAt({ '?': 1 }),
     keysAt({ creationRate: { '?': 1 } }),
@@ -68,4 +85,13 @@ it('docs/reference/plans.md lists every key of a plan and of its limits', () => 
     .filter(([header]) => ['key', 'option'].includes(header![0]!))
     .map(([, ...rows]) => rows.map(([name]) => name!).sort());
   expect(shown).toEqual(known.map((keys) => keys.sort()));
+});
+
+it.each([
+  ['docs/reference/file-size.md', 'fileSize'],
+  ['docs/reference/archive-limits.md', 'archiveLimits'],
+  ['docs/reference/url-count.md', 'urlCount'],
+])("the first table of %s has the keys of a plan's %s", (page, key) => {
+  const [[, ...rows]] = tables(read(page)).filter(([header]) => header![0] === 'option') as [string[][]];
+  expect(rows.map(([option]) => option!).sort()).toEqual(keysAt({ [key]: { '?': 1 } }).sort());
 });

@@ -40,8 +40,7 @@ errors200.post(
 // #endregion
 
 // #region standalone
-import type { Request } from 'express';
-import { admission, type AdmittedJob } from 'express-job-limits';
+import { admission, jobOfRequest } from 'express-job-limits';
 
 const store = new MemoryStore();
 const alone = express();
@@ -55,8 +54,7 @@ alone.post(
     plan: { creationRate: { limit: 250, window: '1m' }, concurrency: { limit: 250 } },
   }),
   async (req, res) => {
-    const { job } = req as Request & { job: AdmittedJob };
-    const queued = await job.commit(async (ref) => queue.add('encode', { ref }));
+    const queued = await jobOfRequest(req)!.commit(async (ref) => queue.add('encode', { ref }));
     res.status(201).json({ id: queued.id });
   },
 );

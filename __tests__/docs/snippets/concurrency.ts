@@ -7,8 +7,7 @@ import type { RequestHandler } from 'express';
 import { jobLimits } from 'express-job-limits';
 
 // #region job
-import type { Request } from 'express';
-import { concurrency, MemoryStore, type AdmittedJob } from 'express-job-limits';
+import { concurrency, jobOfRequest, MemoryStore } from 'express-job-limits';
 
 const store = new MemoryStore();
 
@@ -17,7 +16,7 @@ app.post(
   authenticate,
   concurrency({ store, customer: (req) => req.user?.accountId, limit: 2, hold: 'job' }),
   async (req, res) => {
-    const { job } = req as Request & { job: AdmittedJob };
+    const job = jobOfRequest(req)!;
     await job.commit(async (ref) => queue.add('encode', { ref }));
     res.status(201).json({ id: job.ref.id });
   },

@@ -2,10 +2,7 @@ import { createServer } from 'node:http';
 import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import express from 'express';
-import type { UploadedFile } from '../../../lib/uploads/storage.js';
-import { fileSize } from '../../../lib/middleware/file-size.js';
-import { answerExpect } from '../../../lib/uploads/expect.js';
-import { readFormPrefix } from '../../../lib/uploads/form-prefix.js';
+import { answerExpect, fileSize, readFormPrefix, type UploadedFile } from 'express-job-limits';
 
 export const app = express();
 export let inputs = '';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import express from 'express';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
-import { highFrequency } from '../../../lib/middleware/high-frequency.js';
+import { highFrequency, jobLimits } from 'express-job-limits';
 
 export const app = express();
 const port = 0;
@@ -25,6 +25,16 @@ export { guard, server };
 
 const limiter: RateLimiterAbstract = new RateLimiterMemory({ points: 1, duration: 1 });
 export const banning = express();
+// #region limits
+const limits = jobLimits({ customer: (req) => req.get('x-account') });
+const guarded = express();
+guarded.use(limits.highFrequency({ requests: { limit: 200, window: '10s' } })); // before everything else
+
+const guardedServer = createServer(guarded);
+limits.attach(guardedServer); // before listen
+// #endregion
+export { guarded, guardedServer, limits };
+
 // #region ban
 banning.use(
   highFrequency({

@@ -1,5 +1,5 @@
 import express from 'express';
-import { urlCount, urlsOf } from '../../../lib/middleware/url-count.js';
+import { urlCount, urlsOf } from 'express-job-limits';
 
 export const app = express();
 

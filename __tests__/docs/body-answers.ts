@@ -1,10 +1,15 @@
 import express, { type RequestHandler } from 'express';
 import request from 'supertest';
-import { fileSize } from '../../lib/middleware/file-size.js';
-import { urlCount } from '../../lib/middleware/url-count.js';
+import {
+  archiveLimits,
+  closeArchiveWorkers,
+  fileSize,
+  urlCount,
+  type ArchiveLimitsOptions,
+} from '../../lib/index.js';
+import { writeZip } from '../support/zip-writer.js';
 
-/** What the pages of fileSize and urlCount show, as the app gives it. */
-export type Given = Pick<request.Response, 'status' | 'headers' | 'text'>;
+type Given = Pick<request.Response, 'status' | 'headers' | 'text'>;
 
 const sent: RequestHandler = (_req, res) => void res.status(201).end();
 const post = (...handlers: RequestHandler[]): request.Test => {
@@ -16,7 +21,25 @@ const urls = (count: number): { urls: string[] } => ({
   urls: Array.from({ length: count }, (_, index) => `https://example.com/${index}`),
 });
 
-export const uploadAnswers: Record<string, () => Promise<Given>> = {
+const zip = async (names: string[], options: ArchiveLimitsOptions = {}): Promise<Given> => {
+  const archive = writeZip(names.map((name) => ({ name, data: 'content' })));
+  const answer = await post(fileSize({ maxFile: '1mb' }), archiveLimits(options)).attach(
+    'input',
+    archive,
+    'a.zip',
+  );
+  await closeArchiveWorkers();
+  return answer;
+};
+
+/** What the pages of fileSize, archiveLimits and urlCount show, as the app gives it. */
+export const bodyAnswers: Record<string, () => Promise<Given>> = {
+  'archive-too-many': () =>
+    zip(
+      Array.from({ length: 12 }, (_, index) => `${index}.txt`),
+      { maxEntries: 10 },
+    ),
+  'archive-path': () => zip(['../../etc/passwd']),
   'file-too-large': async () =>
     post(fileSize({ maxFile: '1kb', maxRequest: '1mb' })).attach('video', Buffer.alloc(1025), {
       filename: 'holiday.mp4',
