@@ -2,13 +2,14 @@ import { createServer } from 'node:http';
 import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import express from 'express';
-import { answerExpect, fileSize, readFormPrefix, type UploadedFile } from 'express-job-limits';
 
 export const app = express();
 export let inputs = '';
 export const useInputs = (directory: string): string => (inputs = directory);
 
 // #region form
+import { fileSize, type UploadedFile } from 'express-job-limits';
+
 app.post(
   '/jobs',
   fileSize({ maxFile: '1gb', maxRequest: '2gb', maxFiles: 20, types: ['video/*', 'audio/*'] }),
@@ -38,12 +39,16 @@ app.put('/files/:name', fileSize({ maxFile: '100mb' }), async (req, res) => {
 // #endregion
 
 // #region prefix
+import { readFormPrefix } from 'express-job-limits';
+
 const keyOf = async (req: express.Request): Promise<string | undefined> =>
   (await readFormPrefix(req))['api_key'];
 // #endregion
 app.post('/key', async (req, res) => void res.json(await keyOf(req)));
 
 // #region expect
+import { answerExpect } from 'express-job-limits';
+
 const server = createServer(app);
 answerExpect(server);
 // #endregion

@@ -1,12 +1,13 @@
 import { createServer } from 'node:http';
 import express from 'express';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
-import { highFrequency, jobLimits } from 'express-job-limits';
 
 export const app = express();
 const port = 0;
 
 // #region alone
+import { highFrequency } from 'express-job-limits';
+
 const guard = highFrequency({
   openConnections: { limit: 50 },
   newConnections: { limit: 100, window: '10s' },
@@ -26,6 +27,8 @@ export { guard, server };
 const limiter: RateLimiterAbstract = new RateLimiterMemory({ points: 1, duration: 1 });
 export const banning = express();
 // #region limits
+import { jobLimits } from 'express-job-limits';
+
 const limits = jobLimits({ customer: (req) => req.get('x-account') });
 const guarded = express();
 guarded.use(limits.highFrequency({ requests: { limit: 200, window: '10s' } })); // before everything else
