@@ -154,6 +154,17 @@ describe.each(expressVersions)('several limits on one route, on %s', (_name, exp
     await Promise.all(all.map((limits) => limits.close()));
   });
 
+  it('two jobLimits on one route: what one refuses, the other refunds', async () => {
+    const make = (limit: number) =>
+      jobLimits({ clock: new ManualClock(), customer, plans: { one: { concurrency: { limit } } } });
+    const all = [make(5), make(0)] as const;
+    const app = express();
+    app.post('/jobs', ...all.map((limits) => limits.admission()), created);
+    await request(app).post('/jobs').expect(413);
+    expect((await all[0].usageOf('acme')).running).toEqual([]);
+    await Promise.all(all.map((limits) => limits.close()));
+  });
+
   it("a slot held for the request leaves the job's own slot alone", async () => {
     const limits = jobLimits({
       clock: new ManualClock(),
