@@ -33,6 +33,17 @@ test('a process has one directory of its own, made once', async () => {
   expect(await readdir(parent)).toHaveLength(1);
 });
 
+test('another copy of the package in this process leaves it alone', async () => {
+  const own = await ownTempDir(parent);
+  let other: typeof import('../../lib/uploads/temp-dir.js');
+  jest.isolateModules(() => {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    other = require('../../lib/uploads/temp-dir.js') as typeof other;
+  });
+  expect(await other!.ownTempDir(parent)).not.toBe(own);
+  expect(existsSync(own)).toBe(true);
+});
+
 test('it goes when the process exits by itself', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, program('process.exit(0)'));
   expect(stdout).toBe('kept');

@@ -12,8 +12,13 @@ const PREFIX = 'job-limits';
 const HEARTBEAT_MS = 60_000;
 const DEAD_AFTER_MS = 15 * HEARTBEAT_MS;
 
+let removesAtExit = false;
 const ours = new Map<string, Promise<string>>();
-const made = new Set<string>();
+
+/** Known to every copy of this package in the process, lest one takes another's directory for a predecessor's. */
+const made = ((globalThis as Record<symbol, unknown>)[
+  Symbol.for('express-job-limits temporary directories')
+] ??= new Set<string>()) as Set<string>;
 
 /**
  * This process's own directory in `parent`, made at the first call and removed when the process exits. What processes
@@ -37,7 +42,8 @@ async function makeOwn(parent: string): Promise<string> {
   await removeLeftovers(parent);
   const dir = join(parent, `${PREFIX}-${host()}-${process.pid}-${randomBytes(6).toString('hex')}`);
   await mkdir(dir, { mode: 0o700 });
-  if (made.size === 0) process.once('exit', removeAllOurs);
+  if (!removesAtExit) process.once('exit', removeAllOurs);
+  removesAtExit = true;
   made.add(dir);
   systemClock.every(HEARTBEAT_MS, () => {
     const now = new Date();
