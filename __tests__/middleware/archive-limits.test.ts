@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -237,26 +237,6 @@ test('what fails, fails in the error handler: a lookup of limits, a file that is
   const url = await serve([gone, archiveLimits()]);
   expect((await fetch(url, { method: 'POST' })).status).toBe(500);
   expect(existsSync(join(folder, 'gone'))).toBe(false);
-});
-
-test('the example of the documentation runs', async () => {
-  const page = readFileSync(join(__dirname, '..', '..', 'docs', 'reference', 'archive-limits.md'), 'utf8');
-  const code = /```js\n([^]*?)```/.exec(page)?.[1] ?? '';
-  const modules: Record<string, unknown> = {
-    express,
-    multer,
-    'express-job-limits': { archiveLimits, archivesOf },
-  };
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval
-  const makeApp = new Function('require', `${code}; return app;`) as (
-    require: (name: string) => unknown,
-  ) => Express;
-  const url = await listen(makeApp((name) => modules[name]));
-  expect(await upload(`${url}jobs`, ['input', good, 'good.zip'])).toMatchObject({
-    status: 201,
-    body: { files: 9 },
-  });
-  expect(await upload(`${url}jobs`, ['input', evil, 'evil.zip'])).toMatchObject({ status: 422 });
 });
 
 test('wrong options are told when the middleware is made', () => {

@@ -145,8 +145,10 @@ async function admit(
     return true;
   }
   const job = new AdmittedJob(context.store, ref, run, terms, decision, admission.hold, context.tell);
-  stateOfRequest(req).jobs.push(job);
-  setJob(req, context.properties.job, job);
+  const { jobs } = stateOfRequest(req);
+  jobs.push(job);
+  // A slot that only the request holds is not what its handler asks for, where there is a job.
+  if (job.hold === 'job' || jobs.length === 1) setJob(req, context.properties.job, job);
   if (job.existing) return replay(admission, job, req, res, next);
   watchOutcome(req, res, new Follower(admission, job));
   return true;

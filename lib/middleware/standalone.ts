@@ -13,8 +13,8 @@ const WARNED = 'warned';
 const namesOf = new WeakMap<LimitStore, Map<string, string>>();
 
 /**
- * Warns, once a name, when two middlewares give one counter of a store different numbers: on one route the second would
- * not limit at all. It is no error, since a new release may well change a number.
+ * Warns, once a name, when two middlewares give one counter of a store different numbers: they then count together, which
+ * is seldom meant. It is no error, since a new release may well change a number.
  */
 export function noteLimit(store: LimitStore, limit: Limit): void {
   const names = namesOf.get(store) ?? new Map<string, string>();
