@@ -422,7 +422,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '2c0deaef9386be7a5da05fa9f1ff426a31113721', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'c077f0f6efdc815625b1f8524c9c3b8fbfa5af6e', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
@@ -490,7 +490,7 @@ end
 end
 end
 local answer = { 1, lapsed, overrideJson, '' }
-local charging, free, refused, shadowed = false, ',', false, ''
+local charging, free, refused, shadowed = not known and not replayed, ',', false, ''
 local nextKey = 5
 for n = 1, replayed and 0 or count do
 local i, row = FIRST + (n - 1) * EACH, n * 4

@@ -79,6 +79,16 @@ export function leaseContract({ describe, test }: Suite): void {
       assert.equal(await store.finish(job!, { state: 'completed' }), 'finished');
     });
 
+    test('a job that nothing limits is a job all the same', async ({ store }) => {
+      const job = request(termsOf());
+      assert.equal((await store.admit(job)).allowed, true);
+      assert.equal((await store.job(job.ref))?.state, 'pending');
+      const again = await store.admit({ ...job, run: 'another' });
+      assert.ok(again.allowed && again.replayed);
+      assert.equal(await store.commit(job.ref, job.run), 'committed');
+      assert.equal(await store.finish(job.ref, { state: 'completed' }), 'finished');
+    });
+
     test('a finished job is remembered as long as its terms say', async ({ store, advance }) => {
       const terms = { ...termsOf(rate(3, MINUTE)), rememberMs: HOUR };
       const [job] = await runJobs(store, 1, terms);

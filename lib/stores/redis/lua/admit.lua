@@ -102,7 +102,8 @@ end
 local answer = { 1, lapsed, overrideJson, '' }
 -- Whether there is anything to charge; indexes of limits that are not charged, as records have them. Limits that the job was
 -- charged to before (`own`) refuse it too, when more than their limit is in use: another plan's numbers may be lower.
-local charging, free, refused, shadowed = false, ',', false, ''
+-- A job without any limits is one all the same.
+local charging, free, refused, shadowed = not known and not replayed, ',', false, ''
 local nextKey = 5
 for n = 1, replayed and 0 or count do
   local i, row = FIRST + (n - 1) * EACH, n * 4
