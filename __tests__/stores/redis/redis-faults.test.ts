@@ -84,11 +84,18 @@ describeWithRedis('RedisStore when things break, with load', () => {
     return client;
   }
 
+  /** A load that is stopped at the end, should the test not come so far. */
+  function loadOn(...args: Parameters<typeof startLoad>): ReturnType<typeof startLoad> {
+    const load = startLoad(...args);
+    open.push(() => load.stop());
+    return load;
+  }
+
   test('killed and restarted empty: local meanwhile, then counted anew with the jobs that run', async () => {
     const server = await serverOf();
     const { redis, store, events, switches, back } = sceneOn(ioredisOn(server.port));
     open.push(() => store.close());
-    const load = startLoad(store, { customers: ['acme'], terms });
+    const load = loadOn(store, { customers: ['acme'], terms });
     await sleep(800);
     await server.kill();
     await until(() => switches().includes('local'), 'the switch to local');
@@ -113,7 +120,7 @@ describeWithRedis('RedisStore when things break, with load', () => {
     const kept = { customer: 'acme', id: 'kept' };
     await store.admit({ ref: kept, run: 'kept', terms });
     await store.commit(kept, 'kept');
-    const load = startLoad(store, { customers: ['acme'], terms });
+    const load = loadOn(store, { customers: ['acme'], terms });
     await sleep(800);
     await server.kill();
     await until(() => switches().includes('local'), 'the switch to local');
@@ -133,7 +140,7 @@ describeWithRedis('RedisStore when things break, with load', () => {
     const server = await serverOf();
     const { redis, store, back, switches } = sceneOn(ioredisOn(server.port));
     open.push(() => store.close());
-    const load = startLoad(store, { customers: ['acme'], terms });
+    const load = loadOn(store, { customers: ['acme'], terms });
     await sleep(800);
     server.signal('SIGSTOP');
     await until(() => switches().includes('local'), 'the switch to local');
@@ -155,7 +162,7 @@ describeWithRedis('RedisStore when things break, with load', () => {
     const server = await serverOf();
     const { redis, store, back, switches } = sceneOn(ioredisOn(server.port), { deny: true });
     open.push(() => store.close());
-    const load = startLoad(store, { customers: ['acme'], terms });
+    const load = loadOn(store, { customers: ['acme'], terms });
     await sleep(500);
     server.signal('SIGSTOP');
     await until(() => switches().includes('deny'), 'the switch');
@@ -183,7 +190,7 @@ describeWithRedis('RedisStore when things break, with load', () => {
       }
       const { redis, store, switches } = sceneOn(client);
       open.push(() => store.close());
-      const load = startLoad(store, { customers: ['acme'], terms });
+      const load = loadOn(store, { customers: ['acme'], terms });
       for (let i = 0; i < 20; i += 1) {
         await server.cli('SCRIPT', 'FLUSH');
         await sleep(30);
@@ -258,18 +265,28 @@ describeWithRedis('RedisStore when things break, with load', () => {
     );
     const proxy = await TcpProxy.start(primary.port);
     open.push(() => proxy.stop());
-    const { redis, store, back, switches } = sceneOn(ioredisOn(proxy.port));
-    open.push(() => store.close());
-    const load = startLoad(store, { customers: ['acme'], terms });
+    const client = ioredisOn(proxy.port);
+    const { redis, store, back, switches } = sceneOn(client);
+    // One that has no journal to write, so that only its probe can tell.
+    const denying = sceneOn(client, { deny: true });
+    open.push(
+      () => store.close(),
+      () => denying.store.close(),
+    );
+    const load = loadOn(store, { customers: ['acme'], terms });
     await sleep(800);
     await primary.kill();
     await until(() => switches().includes('local'), 'the switch to local');
+    await until(async () => {
+      await denying.store.override('acme').catch(() => null);
+      return denying.switches().includes('deny');
+    }, 'the switch to deny');
     // Until it is promoted it can be read, not written: that must not be taken for a return.
     proxy.targetPort = replica.port;
     await sleep(1_500);
-    expect(switches()).toEqual(['local']);
+    expect([switches(), denying.switches()]).toEqual([['local'], ['deny']]);
     await replica.cli('REPLICAOF', 'NO', 'ONE');
-    await back();
+    await Promise.all([back(), denying.back()]);
     await sleep(500);
     await load.stop();
     expectSane(load.report);
@@ -292,8 +309,8 @@ describeWithRedis('RedisStore when things break, with load', () => {
     const lost = names.filter(isVictims);
     const others = names.filter((name) => !isVictims(name));
     expect(lost.length * others.length).toBeGreaterThan(0);
-    const load = startLoad(store, { customers: lost, terms });
-    const otherLoad = startLoad(store, { customers: others, terms });
+    const load = loadOn(store, { customers: lost, terms });
+    const otherLoad = loadOn(store, { customers: others, terms });
     await sleep(500);
     await victim.kill();
     await until(() => events.some((event) => event.type === 'store-switched'), 'the switch to local', 20_000);
