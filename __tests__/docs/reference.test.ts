@@ -240,7 +240,9 @@ it('the error handler gets what was thrown and, asked for, what was refused', as
   const missing = await request(app).post('/jobs').expect(401);
   expect(missing.body).toEqual({ error: 'CUSTOMER_MISSING' });
   await post(app).expect(201);
-  const refused = await post(app).expect(413).expect('Retry-After', /^(60|5\d)$/);
+  const refused = await post(app)
+    .expect(413)
+    .expect('Retry-After', /^(60|5\d)$/);
   expect(refused.body).toEqual({ error: 'RATE_LIMIT_REACHED' });
 });
 
