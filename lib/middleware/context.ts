@@ -38,6 +38,8 @@ export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
   finish: { ref: JobRef; answer: string };
   /** A pending lease ran out: no commit came within `pending`. All charges went back. */
   lapsed: { ref: JobRef };
+  /** Due jobs have been left alone for a day or longer: nobody sweeps. Told at most once an hour. */
+  unswept: { since: number };
   /** A bounded store had to forget remembered jobs. */
   'records-dropped': { count: number; reason: string };
   /** The store failed; what the request was answered is `onStoreError`'s matter. */

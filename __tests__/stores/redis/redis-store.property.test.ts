@@ -104,7 +104,11 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .integer({ min: 0, max: 2 })
-      .map((i) => move(`override ${i}`, (store) => store.setOverride('acme', overrides[i]!))),
+      .map((i) =>
+        move(`override ${i}`, (store) =>
+          store.setOverride('acme', overrides[i] ? { limits: overrides[i] } : null),
+        ),
+      ),
   },
   {
     weight: 4,

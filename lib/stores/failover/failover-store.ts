@@ -7,12 +7,14 @@ import { MemoryStore } from '../memory/memory-store.js';
 import {
   storeMethods,
   type AdmitRequest,
+  type Claim,
   type Decision,
   type JobRef,
   type Limit,
   type LimiterOptions,
   type LimitStore,
   type Outcome,
+  type Override,
   type StoredJob,
   type StoreEvent,
   type Terms,
@@ -177,19 +179,21 @@ export class FailoverStore implements LimitStore {
       () => this.#store.finish(ref, outcome),
       async () => {
         const answer = this.#isLocal(ref) ? await this.#local.finish(ref, outcome) : 'finished';
-        if (answer === 'finished') this.#journal.finished(ref, outcome);
+        if (answer === 'finished' || answer === 'unsettled') this.#journal.finished(ref, outcome);
         return answer;
       },
     );
   }
 
   /** While the store is out, where the customer stands at this process's share. Only `'local'` knows. */
-  usage(customer: string, limits: readonly Limit[]): Promise<Usage> {
+  usage(customer: string, limits: readonly Limit[], kept?: number): Promise<Usage> {
     return this.#either(
       'usage',
       customer,
-      () => this.#store.usage(customer, limits),
-      this.#mode === 'local' ? () => this.#local.usage(customer, this.#shares.ofLimits(limits)) : undefined,
+      () => this.#store.usage(customer, limits, kept),
+      this.#mode === 'local'
+        ? () => this.#local.usage(customer, this.#shares.ofLimits(limits), kept)
+        : undefined,
     );
   }
 
@@ -214,12 +218,53 @@ export class FailoverStore implements LimitStore {
     );
   }
 
-  setOverride(customer: string, limits: readonly Limit[] | null): Promise<void> {
-    return this.#either('setOverride', customer, () => this.#store.setOverride(customer, limits));
+  get shards(): number {
+    return this.#store.shards;
   }
 
-  override(customer: string): Promise<readonly Limit[] | null> {
+  // Deleting what has expired can wait for the store; so can whoever wants something kept.
+
+  claim(request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    this.#assertOpen();
+    return this.#store.claim(request);
+  }
+
+  confirm(claims: readonly Claim[]): Promise<number> {
+    this.#assertOpen();
+    return this.#store.confirm(claims);
+  }
+
+  postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    return this.#either('postpone', claim.job.ref.customer, () => this.#store.postpone(claim, afterMs));
+  }
+
+  pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#either('pin', ref.customer, () => this.#store.pin(ref, reason));
+  }
+
+  unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#either('unpin', ref.customer, () => this.#store.unpin(ref));
+  }
+
+  extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#either('extend', ref.customer, () => this.#store.extend(ref, to));
+  }
+
+  expireNow(ref: JobRef, force?: boolean): ReturnType<LimitStore['expireNow']> {
+    return this.#either('expireNow', ref.customer, () => this.#store.expireNow(ref, force));
+  }
+
+  setOverride(customer: string, override: Override | null): Promise<void> {
+    return this.#either('setOverride', customer, () => this.#store.setOverride(customer, override));
+  }
+
+  override(customer: string): Promise<Override | null> {
     return this.#either('override', customer, () => this.#store.override(customer));
+  }
+
+  overrides(): ReturnType<LimitStore['overrides']> {
+    this.#assertOpen();
+    return this.#store.overrides();
   }
 
   /** The store's limiter; while it can't ask, it goes on by what `onStoreError` says. */

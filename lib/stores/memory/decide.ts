@@ -48,9 +48,9 @@ export const ratesOf = (limits: readonly Limit[]): string[] =>
   limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
 
 export function stateOf(customer: Customer, limit: Limit, now: number): LimitState {
-  return limit.kind === 'concurrency'
-    ? state(limit, customer.held.get(counterOf(limit)) ?? 0, undefined, undefined)
-    : rateState(customer, limit, now);
+  return limit.kind === 'creation-rate'
+    ? rateState(customer, limit, now)
+    : state(limit, customer.held.get(counterOf(limit)) ?? 0, undefined, undefined);
 }
 
 function rateState(customer: Customer, limit: Limit & { kind: 'creation-rate' }, now: number): LimitState {
@@ -73,7 +73,7 @@ function state(
 
 function violationOf(customer: Customer, limit: Limit, now: number): Violation {
   if (limit.limit === 0) return { limit, retryAfterMs: 0, estimated: false };
-  if (limit.kind === 'concurrency') {
+  if (limit.kind !== 'creation-rate') {
     return { limit, retryAfterMs: customer.pace.estimate(now), estimated: true };
   }
   const retryAfterMs = customer.log(limit).nthNewest(limit.limit) + limit.windowMs - now;

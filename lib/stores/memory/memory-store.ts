@@ -6,12 +6,14 @@ import { boolean, checkOptions, count, having, withDefault } from '../../options
 import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
+  Claim,
   Decision,
   JobRef,
   Limit,
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
   StoredJob,
   StoreEvent,
   Terms,
@@ -176,12 +178,13 @@ export class MemoryStore implements LimitStore {
     });
   }
 
-  async usage(customerId: string, limits: readonly Limit[]): Promise<Usage> {
+  async usage(customerId: string, limits: readonly Limit[], _kept = 0): Promise<Usage> {
     const now = this.#now();
     const customer = this.#customers.get(customerId, now, false);
     const effective = customer.effective({ limits, pendingMs: 0, rememberMs: 0 });
     return {
       limits: effective.limits.map((limit) => stateOf(customer, limit, now)),
+      kept: [],
       running: [...customer.leased.values()].map((job) => this.#describe(customer, job, now)),
     };
   }
@@ -227,14 +230,42 @@ export class MemoryStore implements LimitStore {
     return customer.leased.has(id);
   }
 
-  async setOverride(customerId: string, limits: readonly Limit[] | null): Promise<void> {
+  readonly shards = 1;
+
+  async claim(_request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    throw new Error('not yet');
+  }
+  async confirm(_claims: readonly Claim[]): Promise<number> {
+    throw new Error('not yet');
+  }
+  async postpone(_claim: Claim, _afterMs: number | null): Promise<void> {
+    throw new Error('not yet');
+  }
+  async pin(_ref: JobRef, _reason: string): ReturnType<LimitStore['pin']> {
+    throw new Error('not yet');
+  }
+  async unpin(_ref: JobRef): ReturnType<LimitStore['unpin']> {
+    throw new Error('not yet');
+  }
+  async extend(_ref: JobRef, _to: number): ReturnType<LimitStore['extend']> {
+    throw new Error('not yet');
+  }
+  async expireNow(_ref: JobRef, _force?: boolean): ReturnType<LimitStore['expireNow']> {
+    throw new Error('not yet');
+  }
+  async overrides(): ReturnType<LimitStore['overrides']> {
+    throw new Error('not yet');
+  }
+
+  async setOverride(customerId: string, set: Override | null): Promise<void> {
+    const limits = set && set.limits;
     const customer = this.#customers.get(customerId, this.#now(), true);
     customer.overrides = limits === null ? undefined : new Map(limits.map((limit) => [limit.name, limit]));
   }
 
-  async override(customerId: string): Promise<readonly Limit[] | null> {
+  async override(customerId: string): Promise<Override | null> {
     const { overrides } = this.#customers.get(customerId, this.#now(), false);
-    return overrides === undefined ? null : [...overrides.values()];
+    return overrides === undefined ? null : { limits: [...overrides.values()] };
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {

@@ -40,7 +40,7 @@ const encodedTerms = new WeakMap<Terms, EncodedTerms>();
 const argsOf = (limit: Limit): string[] => [
   (limit.kind === 'concurrency' ? 'n' : 'w') + counterOf(limit),
   limit.limit === Infinity ? '' : String(limit.limit),
-  limit.kind === 'concurrency' ? '' : String(limit.windowMs),
+  limit.kind === 'creation-rate' ? String(limit.windowMs) : '',
   limit.mode === 'shadow' ? '1' : '',
 ];
 

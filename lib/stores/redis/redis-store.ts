@@ -4,12 +4,14 @@ import { boolean, checkOptions, count, duration, func, text, withDefault } from 
 import type { Duration } from '../../units.js';
 import type {
   AdmitRequest,
+  Claim,
   Decision,
   JobRef,
   Limit,
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
   StoredJob,
   StoreEvent,
   Terms,
@@ -142,7 +144,7 @@ export class RedisStore implements LimitStore {
     return found === '' ? undefined : decodeJob(ref.customer, found as unknown[]);
   }
 
-  async usage(customer: string, limits: readonly Limit[]): Promise<Usage> {
+  async usage(customer: string, limits: readonly Limit[], _kept = 0): Promise<Usage> {
     const keys = this.#keys.ofCustomer(customer);
     const [lapsed, override, running, ...rows] = (await this.#run(
       scripts.usage,
@@ -152,6 +154,7 @@ export class RedisStore implements LimitStore {
     this.#tellLapsed(customer, lapsed);
     return {
       limits: decodeStates(limits, String(override), rows),
+      kept: [],
       running: (running as unknown[][])
         .map((job) => decodeJob(customer, job))
         .sort((a, b) => a.admittedAt - b.admittedAt),
@@ -176,15 +179,43 @@ export class RedisStore implements LimitStore {
     return { finished, restored };
   }
 
-  async setOverride(customer: string, limits: readonly Limit[] | null): Promise<void> {
-    const { ref, json } = limits === null ? { ref: '', json: '' } : encodeLimits(limits);
+  readonly shards = 1;
+
+  async claim(_request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    throw new Error('not yet');
+  }
+  async confirm(_claims: readonly Claim[]): Promise<number> {
+    throw new Error('not yet');
+  }
+  async postpone(_claim: Claim, _afterMs: number | null): Promise<void> {
+    throw new Error('not yet');
+  }
+  async pin(_ref: JobRef, _reason: string): ReturnType<LimitStore['pin']> {
+    throw new Error('not yet');
+  }
+  async unpin(_ref: JobRef): ReturnType<LimitStore['unpin']> {
+    throw new Error('not yet');
+  }
+  async extend(_ref: JobRef, _to: number): ReturnType<LimitStore['extend']> {
+    throw new Error('not yet');
+  }
+  async expireNow(_ref: JobRef, _force?: boolean): ReturnType<LimitStore['expireNow']> {
+    throw new Error('not yet');
+  }
+  async overrides(): ReturnType<LimitStore['overrides']> {
+    throw new Error('not yet');
+  }
+
+  async setOverride(customer: string, set: Override | null): Promise<void> {
+    const { ref, json } = set === null ? { ref: '', json: '' } : encodeLimits(set.limits);
     await this.#runner.run(scripts.setOverride, [this.#openKeys(customer).override], [ref, json]);
     this.#refusals?.forget(customer);
   }
 
-  async override(customer: string): Promise<readonly Limit[] | null> {
+  async override(customer: string): Promise<Override | null> {
     const json = await this.#runner.run(scripts.override, [this.#openKeys(customer).override], []);
-    return decodeOverride(String(json));
+    const limits = decodeOverride(String(json));
+    return limits && { limits };
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
