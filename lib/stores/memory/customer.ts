@@ -8,7 +8,6 @@ import {
   type Terms,
   type Limit,
 } from '../store.js';
-import type { DueJobs } from './due-jobs.js';
 import { NEVER, visitCharged, type Charge, type JobRecord } from './job-record.js';
 import { Quotas } from './quotas.js';
 import { RateLog } from './rate-log.js';
@@ -20,14 +19,21 @@ const UNDONE_MEMORY_MS = 3_600_000;
 /** How long a job that lost its lease is remembered when nobody finishes it. */
 const OVERDUE_MEMORY_MS = 30 * 24 * 3_600_000;
 
+/** Who is told of jobs that sweepers have to do something about. */
+export interface DueList {
+  /** A running job lost its lease. */
+  overrun(customer: Customer, job: JobRecord): void;
+  /** A kept job, or what is to happen to it, is new. */
+  kept(customer: Customer, job: JobRecord): void;
+}
+
 /** What all customers of a store share. */
 export interface Ledger {
   /** Jobs kept for all customers. */
   jobs: number;
   readonly emit: (event: StoreEvent) => void;
   readonly wallNow: () => number;
-  /** Told of jobs that sweepers have to do something about, now or later. */
-  readonly due: DueJobs;
+  readonly due: DueList;
 }
 
 /**
