@@ -7,6 +7,7 @@ import type { AnswerOptions } from './http/answers.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
 import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
+import { tellListeners } from './jobs/tell-listeners.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
@@ -120,7 +121,7 @@ export interface JobLimits extends Lifecycle {
   readonly store: LimitStore;
   /** Forgets all that was counted, in the store too. For tests. */
   reset: () => Promise<void>;
-  /** Waits for what is under way and stops all timers; closes the store where it made it. */
+  /** Waits for what is under way and stops all timers, sweepers too; closes the store where it made it. */
   close: () => Promise<void>;
 }
 
@@ -156,16 +157,10 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
   const { store, closeStore } = storeOf(checked);
   const events = new EventEmitter();
-  const emit: Emit = (event, value) => {
-    try {
-      events.emit(event, value);
-    } catch (error) {
-      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
-      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
-    }
-  };
+  const emit: Emit = tellListeners(events);
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
+  const { stopSweeping, ...lifecycle } = lifecycleOf(store, tellListeners(events), checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -200,7 +195,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
         'limits.job(req): no admission of these limits came before this handler',
       );
     },
-    ...lifecycleOf(store, (event, value) => emit(event, value as never), checked.clock),
+    ...lifecycle,
     usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
@@ -222,6 +217,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       plans?.forget();
     },
     async close() {
+      await stopSweeping();
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();
