@@ -453,6 +453,33 @@ export function sweeperSuite(make: MakeStore): void {
     });
   });
 
+  describe('running jobs whose claim has gone to another sweeper', () => {
+    test('are told of by the one that finished them', async (swept) => {
+      const { store, advance } = swept;
+      const ref = await runningJob(store);
+      await advance(8 * HOUR);
+      const gate = deferred();
+      let asked = 0;
+      const held = storeWith(store, {
+        async finish(ref, outcome) {
+          asked += 1;
+          await gate.promise;
+          return store.finish(ref, outcome);
+        },
+      });
+      const slow = sweeperOn({ ...swept, store: held });
+      await until(() => asked === 1);
+      await advance(MINUTE);
+      const quick = sweeperOn(swept);
+      await quick.sweeper.turn();
+      gate.resolve();
+      await slow.sweeper.turn();
+      expect(slow.of('finish')).toEqual([{ ref, answer: 'already', state: 'overrun' }]);
+      expect([slow, quick].map(({ of }) => of('overrun').length)).toEqual([0, 1]);
+      await Promise.all([slow, quick].map(({ jobs }) => jobs.close()));
+    });
+  });
+
   describe('results about to expire', () => {
     test('are announced once, before they do', async (swept) => {
       const { store, advance } = swept;
