@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 
@@ -69,6 +77,12 @@ it('a job is admitted by the packed build', () => {
   expect(run(process.execPath, ['use.cjs'], consumer).trim()).toBe('LIMIT_BLOCKED');
 });
 
+it('a worker that has no Express uses the packed build', () => {
+  copyFileSync(join(root, '__tests__/jobs/worker-without-express.cjs'), join(consumer, 'worker.cjs'));
+  const output = run(process.execPath, ['worker.cjs', 'express-job-limits'], consumer);
+  expect(JSON.parse(output)).toMatchObject({ deleted: ['one'], express: false });
+});
+
 it.each([
   ['node16', 'node16', 'commonjs'],
   ['node16', 'node16', 'module'],
@@ -83,7 +97,7 @@ it.each([
      import type { RequestHandler } from 'express';
      const limits: JobLimits = jobLimits({ customer: (req) => req.get('x'), plans: { free: { creationRate: { limit: 1, window: '1m' } } } });
      export const handler: RequestHandler = limits.admission();
-     export const finish = (ref: JobRef): Promise<'finished' | 'already' | 'refunded' | 'unknown'> => limits.finish(ref, { state: 'completed' });
+     export const finish = (ref: JobRef): Promise<'finished' | 'unsettled' | 'already' | 'refunded' | 'unknown'> => limits.finish(ref, { state: 'completed' });
      // @ts-expect-error there is no such state
      export const wrong = (ref: JobRef) => limits.finish(ref, { state: 'done' });
      export { storeContract };`,
@@ -113,7 +127,9 @@ it('the build requires nothing but its dependencies, and each of those', () => {
   const dist = join(consumer, 'node_modules/express-job-limits/dist');
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.js')) continue;
-    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(/require\("([^."][^"]*)"\)/g)) {
+    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(
+      /require\(["']([^."'][^"']*)["']\)/g,
+    )) {
       if (!name!.startsWith('node:') && !builtinModules.includes(name!)) required.add(name!);
     }
   }
