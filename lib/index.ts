@@ -56,9 +56,21 @@ export type { UploadedFile, UploadStorage } from './uploads/storage.js';
 export { answerExpect } from './uploads/expect.js';
 export { isPublicAddress } from './uploads/urls.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
+export type { CostOf } from './middleware/cost.js';
+export type { Overrides } from './middleware/overrides.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
-export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from './plans/plan.js';
+export type {
+  ConcurrencyOptions,
+  QuotaOptions,
+  RateOptions,
+  RequestRateOptions,
+  StorageOptions,
+} from './plans/limits.js';
+export type { CustomerOverride, OverrideLimits, OverrideOptions } from './plans/override.js';
+export type { Plan } from './plans/plan.js';
+export { definePlans } from './plans/plan-set.js';
+export type { RetentionDurations, RetentionOptions } from './plans/retention.js';
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
@@ -73,6 +85,7 @@ export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-sto
 export type {
   Admitted,
   AdmitRequest,
+  Amounts,
   ConcurrencyLimit,
   Decision,
   EndState,
@@ -82,15 +95,19 @@ export type {
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
+  QuotaLimit,
   RateLimit,
   Refused,
   Replayed,
+  Retention,
+  RetentionTimes,
   StoredJob,
   StoreEvent,
   Terms,
   Usage,
 } from './stores/store.js';
-export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
+export type { LimitKind, LimitMode, LimitState, QuotaPeriod, Refusal } from './decision.js';
 
 export {
   ConfigError,
