@@ -1,4 +1,3 @@
-import cluster from 'node:cluster';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
@@ -19,10 +18,13 @@ import type {
   Terms,
   Usage,
 } from '../store.js';
-import type { Customer } from './customer.js';
+import { renewRunning, type Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { adoptLimits, chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
-import { JobRecord, NEVER, without } from './job-record.js';
+import { warnInCluster } from './cluster-warning.js';
+import { chargeStates, decide, namesOf, stateOf } from './decide.js';
+import * as holds from './holds.js';
+import { endedElsewhere, JobRecord, without } from './job-record.js';
+import { describeJob, soonest } from './stored-jobs.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -35,8 +37,6 @@ export interface MemoryStoreOptions {
   divided?: boolean;
 }
 
-let warned = false;
-
 /**
  * Limits counted in the memory of one process: the default, for an API that is one process, and for tests. Several
  * processes each with a MemoryStore would each allow the full limit: use `RedisStore` there.
@@ -47,6 +47,7 @@ let warned = false;
  * @throws {ConfigError} `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
  */
 export class MemoryStore implements LimitStore {
+  readonly shards = 1;
   readonly #clock: Clock;
   readonly #customers: Customers;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
@@ -66,53 +67,54 @@ export class MemoryStore implements LimitStore {
     if (!divided) warnInCluster();
   }
 
-  async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {
+  async admit(request: AdmitRequest): Promise<Decision> {
     const now = this.#now();
+    const { ref } = request;
     const customer = this.#customers.get(ref.customer, now, true);
-    const known = customer.find(ref.id, now);
-    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now, adopt);
-    }
-    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now, adopt);
-    return {
-      allowed: true,
-      replayed: true,
-      limits: [],
-      shadowed: [],
-      job: this.#describe(customer, known, now),
-    };
+    const decision = this.#decide(customer, customer.find(ref.id, now), request, now);
+    const { override } = customer;
+    if (override !== undefined) decision.override = override;
+    return decision;
   }
 
-  #admitNew(
-    customer: Customer,
-    id: string,
-    run: string,
-    terms: Terms,
-    now: number,
-    adopt: boolean,
-  ): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
-    const { states, shadowed, uncharged, refused } = check(customer, terms.limits, now);
-    if (refused) return refused;
+  #decide(customer: Customer, known: JobRecord | undefined, request: AdmitRequest, now: number): Decision {
+    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
+      return this.#admitNew(customer, request, now);
+    }
+    if (known.run === request.run) return this.#admitAgain(customer, known, request, now);
+    const job = this.#describe(customer, known, now);
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job };
+  }
+
+  #admitNew(customer: Customer, request: AdmitRequest, now: number): Decision {
+    const { ref, run, amounts } = request;
+    const terms = customer.effective(request.terms);
+    const verdict = decide(request, customer, terms.limits, now);
+    if (verdict.refused) return verdict.refused;
     this.#customers.makeRoomForJob();
-    customer.forget(id);
-    const job = new JobRecord(id, run, without(terms, uncharged));
-    customer.chargeRates(job, this.#chargeTime());
+    customer.forget(ref.id);
+    const job = new JobRecord(ref.id, run, without(terms, verdict.uncharged), amounts);
+    customer.charge(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
-    return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
+    const limits = chargeStates(customer, terms.limits, verdict, amounts);
+    return { allowed: true, replayed: false, limits, shadowed: verdict.shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
+  #admitAgain(customer: Customer, job: JobRecord, request: AdmitRequest, now: number): Decision {
+    const terms = customer.effective(request.terms);
     const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const { shadowed, uncharged, refused } = check(customer, open, now, own);
+    const { shadowed, uncharged, refused } = decide(request, customer, open, now, own);
     if (refused) return refused;
     const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
-      const at = this.#chargeTime();
-      customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });
+      customer.addCharge(job, {
+        terms: without({ ...terms, limits: missing }, uncharged),
+        at: this.#chargeTime(),
+        date: this.#clock.wallNow(),
+        amounts: request.amounts,
+      });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -126,7 +128,7 @@ export class MemoryStore implements LimitStore {
           customer.start(job, now);
           return 'committed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime());
           customer.start(job, now);
           return 'reinstated';
         case 'running':
@@ -154,7 +156,7 @@ export class MemoryStore implements LimitStore {
           customer.lease(job, now + job.terms.pendingMs);
           return 'renewed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime());
           job.state = 'pending';
           customer.lease(job, now + job.terms.pendingMs);
           return 'reinstated';
@@ -169,23 +171,32 @@ export class MemoryStore implements LimitStore {
   }
 
   async finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    const answer = this.#withJob(ref, 'unknown', (customer, job, now) => {
       if (job.state === 'refunded') return 'refunded';
-      if (job.state === 'lapsed') customer.chargeRates(job, this.#chargeTime());
+      if (job.state === 'lapsed') customer.charge(job, this.#chargeTime());
       else if (job.state !== 'pending' && job.state !== 'running') return 'already';
-      customer.end(job, outcome.state, now, this.#clock.wallNow());
-      return 'finished';
+      return customer.end(job, outcome, now) ? 'finished' : 'unsettled';
     });
+    if (answer !== 'unknown' || outcome.retention === undefined) return answer;
+    const now = this.#now();
+    this.#customers.makeRoomForJob();
+    const job = endedElsewhere(ref.id, now);
+    this.#customers.get(ref.customer, now, true).end(job, outcome, now);
+    return 'finished';
   }
 
-  async usage(customerId: string, limits: readonly Limit[], _kept = 0): Promise<Usage> {
+  async usage(customerId: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
     const now = this.#now();
     const customer = this.#customers.get(customerId, now, false);
-    const effective = customer.effective({ limits, pendingMs: 0, rememberMs: 0 });
+    const describe = (job: JobRecord): StoredJob => this.#describe(customer, job, now);
+    const { override } = customer;
     return {
-      limits: effective.limits.map((limit) => stateOf(customer, limit, now)),
-      kept: [],
-      running: [...customer.leased.values()].map((job) => this.#describe(customer, job, now)),
+      limits: customer
+        .effective({ limits, pendingMs: 0, rememberMs: 0 })
+        .limits.map((limit) => stateOf(customer, limit, now)),
+      running: [...customer.leased.values()].map(describe),
+      kept: soonest(customer.kept.values(), kept, this.#clock.wallNow()).map(describe),
+      ...(override && { override }),
     };
   }
 
@@ -205,7 +216,7 @@ export class MemoryStore implements LimitStore {
     const finished: string[] = [];
     for (const job of [...customer.leased.values()]) {
       if (job.state !== 'running' || listed.has(job.id) || now - job.startedAt < graceMs) continue;
-      customer.end(job, 'completed', now, this.#clock.wallNow());
+      customer.end(job, { state: 'completed' }, now);
       finished.push(job.id);
     }
     const restored = [...listed].filter((id) => this.#restore(customer, id, terms, now));
@@ -218,11 +229,12 @@ export class MemoryStore implements LimitStore {
     let job = customer.find(id, now);
     if (job === undefined) {
       this.#customers.makeRoomForJob();
-      // Its rate was charged when it was created, by a store that has forgotten it.
-      job = new JobRecord(id, id, without(customer.effective(terms), ratesOf(terms.limits)));
-      job.stamp(now);
+      // Its rates and quotas were charged when it was created, by a store that has forgotten it.
+      const charged = namesOf(terms.limits, 'creation-rate', 'quota');
+      job = new JobRecord(id, id, without(customer.effective(terms), charged));
+      job.stamp(now, () => this.#clock.wallNow());
     } else if (job.state === 'lapsed') {
-      customer.chargeRates(job, this.#chargeTime());
+      customer.charge(job, this.#chargeTime());
     } else if (job.state !== 'running') {
       return false;
     }
@@ -230,42 +242,65 @@ export class MemoryStore implements LimitStore {
     return customer.leased.has(id);
   }
 
-  readonly shards = 1;
-
-  async claim(_request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
-    throw new Error('not yet');
-  }
-  async confirm(_claims: readonly Claim[]): Promise<number> {
-    throw new Error('not yet');
-  }
-  async postpone(_claim: Claim, _afterMs: number | null): Promise<void> {
-    throw new Error('not yet');
-  }
-  async pin(_ref: JobRef, _reason: string): ReturnType<LimitStore['pin']> {
-    throw new Error('not yet');
-  }
-  async unpin(_ref: JobRef): ReturnType<LimitStore['unpin']> {
-    throw new Error('not yet');
-  }
-  async extend(_ref: JobRef, _to: number): ReturnType<LimitStore['extend']> {
-    throw new Error('not yet');
-  }
-  async expireNow(_ref: JobRef, _force?: boolean): ReturnType<LimitStore['expireNow']> {
-    throw new Error('not yet');
-  }
-  async overrides(): ReturnType<LimitStore['overrides']> {
-    throw new Error('not yet');
+  async claim({ limit, leaseMs }: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    const now = this.#now();
+    // Leases of customers that nobody asks for would else be freed by a timer, a little later.
+    this.#customers.housekeep();
+    const times = { now, date: this.#clock.wallNow() };
+    return this.#customers.due.claim(limit, leaseMs, times, (customer, job) =>
+      this.#describe(customer, job, now),
+    );
   }
 
-  async setOverride(customerId: string, set: Override | null): Promise<void> {
-    const limits = set && set.limits;
+  async confirm(claims: readonly Claim[]): Promise<number> {
+    const now = this.#now();
+    const { due } = this.#customers;
+    return claims.filter((claim) =>
+      due.confirm(this.#customers.get(claim.job.ref.customer, now, false), claim),
+    ).length;
+  }
+
+  async postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    const now = this.#now();
+    const customer = this.#customers.get(claim.job.ref.customer, now, false);
+    const times = { now, date: this.#clock.wallNow() };
+    this.#customers.due.postpone(customer, claim, afterMs ?? Infinity, times);
+  }
+
+  async pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#withJob(ref, 'unknown', (_, job) => holds.pin(job, reason, this.#clock.wallNow()));
+  }
+
+  async unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#withJob(ref, 'unknown', holds.unpin);
+  }
+
+  async extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#withJob(ref, 'unknown', (customer, job) =>
+      holds.extend(customer, job, to, this.#clock.wallNow()),
+    );
+  }
+
+  async expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
+    return this.#withJob(ref, 'unknown', (customer, job) =>
+      holds.expireNow(customer, job, force, this.#clock.wallNow()),
+    );
+  }
+
+  async setOverride(customerId: string, override: Override | null): Promise<void> {
     const customer = this.#customers.get(customerId, this.#now(), true);
-    customer.overrides = limits === null ? undefined : new Map(limits.map((limit) => [limit.name, limit]));
+    customer.override = override === null ? undefined : { ...override, setAt: this.#clock.wallNow() };
   }
 
   async override(customerId: string): Promise<Override | null> {
-    const { overrides } = this.#customers.get(customerId, this.#now(), false);
-    return overrides === undefined ? null : { limits: [...overrides.values()] };
+    return this.#customers.get(customerId, this.#now(), false).override ?? null;
+  }
+
+  async overrides(): ReturnType<LimitStore['overrides']> {
+    this.#now();
+    return [...this.#customers.all()].flatMap(({ id, override }) =>
+      override === undefined ? [] : [{ customer: id, override }],
+    );
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
@@ -308,35 +343,6 @@ export class MemoryStore implements LimitStore {
   }
 
   #describe(customer: Customer, job: JobRecord, now: number): StoredJob {
-    const wall = (time: number): number => this.#clock.wallNow() - (now - time);
-    const described: StoredJob = {
-      ref: { customer: customer.id, id: job.id },
-      state: job.state,
-      admittedAt: wall(job.at),
-    };
-    if (job.terms.plan !== undefined) described.plan = job.terms.plan;
-    if (job.startedAt !== NEVER) described.startedAt = wall(job.startedAt);
-    if (job.finishedAt !== undefined) described.finishedAt = job.finishedAt;
-    if (customer.leased.has(job.id)) described.leaseUntil = wall(job.until);
-    return described;
+    return describeJob(customer, job, { now, date: this.#clock.wallNow() });
   }
-}
-
-function renewRunning(customer: Customer, job: JobRecord, now: number): 'renewed' | 'reinstated' | 'overrun' {
-  const until = job.leaseEnd(now);
-  if (until === undefined) return 'renewed';
-  if (until <= now) return 'overrun';
-  const held = customer.leased.has(job.id);
-  customer.lease(job, until);
-  return held ? 'renewed' : 'reinstated';
-}
-
-function warnInCluster(): void {
-  if (warned || !cluster.isWorker) return;
-  warned = true;
-  process.emitWarning(
-    'MemoryStore counts in each worker of a cluster apart, so that together they allow the limit once per worker. ' +
-      'Use a store that the workers share.',
-    { code: 'MEMORY_STORE_IN_CLUSTER' },
-  );
 }
