@@ -24,6 +24,7 @@ export {
 export {
   usage,
   type CustomerUsage,
+  type KeptJob,
   type LimitUsage,
   type RunningJob,
   type StandaloneUsageOptions,

@@ -212,7 +212,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       emit('renew', { ref, answer });
       return answer;
     },
-    usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
+    usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
       return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
