@@ -79,8 +79,7 @@ describe.each(expressVersions)('usage on %s', (_name, express) => {
     await request(app).post('/jobs').set('x-id', 'one').expect(201);
     clock.advance(3_600_000);
     await limits.finish({ customer: 'acme', id: 'one' }, { state: 'failed' });
-    const { body } = await request(app).get('/limits').expect(200);
-    const usage = body as CustomerUsage;
+    const usage = (await request(app).get('/limits').expect(200)).body as CustomerUsage;
     expect(usage.limits.slice(2)).toEqual([
       {
         name: 'jobs-per-month',
