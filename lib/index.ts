@@ -56,11 +56,26 @@ export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
 export type { UploadedFile, UploadStorage } from './uploads/storage.js';
 export { answerExpect } from './uploads/expect.js';
 export { isPublicAddress } from './uploads/urls.js';
+export {
+  jobRetention,
+  type JobRetentionOptions,
+  type StandaloneJobRetentionOptions,
+} from './middleware/job-retention.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 export type { CostOf } from './middleware/cost.js';
 export type { Overrides } from './middleware/overrides.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
+export {
+  jobLifecycle,
+  type JobLifecycle,
+  type JobLifecycleOptions,
+  type JobOutcome,
+  type Lifecycle,
+} from './jobs/lifecycle.js';
+export type { LifecycleEvents, SweepReport } from './jobs/events.js';
+export type { ExpiryTask, OnExpire, Sweeper, SweepOptions } from './jobs/sweeper.js';
+export type { RenewOptions } from './jobs/renew-while.js';
 export type {
   ConcurrencyOptions,
   QuotaOptions,
@@ -75,7 +90,7 @@ export type { RetentionDurations, RetentionOptions } from './plans/retention.js'
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
-export { jobOfRequest } from './http/request-state.js';
+export { jobOfRequest, storedJobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
@@ -87,8 +102,10 @@ export type {
   Admitted,
   AdmitRequest,
   Amounts,
+  Claim,
   ConcurrencyLimit,
   Decision,
+  Due,
   EndState,
   JobRef,
   JobState,

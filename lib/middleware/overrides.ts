@@ -1,7 +1,7 @@
 import type { Request } from 'express';
-import { describe, RequestError } from '../errors.js';
-import { isId, MOST_ID_BYTES } from '../http/customer.js';
+import { describe } from '../errors.js';
 import { stateOfRequest } from '../http/request-state.js';
+import { checkedCustomer } from '../jobs/job-ref.js';
 import {
   checkOverride,
   describeOverride,
@@ -54,12 +54,6 @@ export function overridesOf(context: Context, plansFor: (what: string) => Plans)
       return all.map(({ customer, override }) => describeOverride(customer, override));
     },
   };
-}
-
-function checkedCustomer(customer: unknown): string {
-  if (isId(customer)) return customer;
-  const expected = `expected a customer's id, a string of 1 to ${MOST_ID_BYTES} bytes of UTF-8`;
-  throw new RequestError('CUSTOMER_INVALID', 400, `${expected}, received ${describe(customer)}`);
 }
 
 /** What a customer's plan says for a middleware that no store counts for, or its override instead. */

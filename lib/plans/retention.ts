@@ -21,22 +21,27 @@ export interface RetentionOptions extends RetentionDurations {
 
 const timesChecks = { results: duration(), metadata: optional(duration()) };
 
-const checkFailed: Check<RetentionTimes> = (value, path) =>
-  timesOf(checkOptions(path, value, timesChecks), path);
+/**
+ * Durations as a store takes them.
+ *
+ * @throws {ConfigError}
+ */
+export const retentionTimes: Check<RetentionTimes> = (value, option) =>
+  timesOf(checkOptions(option, value, timesChecks), option);
 
 function timesOf(
   { results, metadata = results }: { results: number; metadata?: number | undefined },
-  path: string,
+  option: string,
 ): RetentionTimes {
   if (metadata >= results) return { resultsMs: results, metadataMs: metadata };
-  const expected = 'a duration not shorter than `results`: results without metadata could not be found';
-  throw new ConfigError('CONFIG_BAD_DURATION', `${path}.metadata`, expected, metadata);
+  const expected = 'a duration at least as long as `results`, which could not be found without';
+  throw new ConfigError('CONFIG_BAD_DURATION', `${option}.metadata`, expected, metadata);
 }
 
 export const checkRetention: Check<Retention> = (value, path) => {
   const { failed, notice, ...durations } = checkOptions(path, value, {
     ...timesChecks,
-    failed: optional(checkFailed),
+    failed: optional(retentionTimes),
     notice: optional(duration({ min: 1 })),
   });
   const retention: Retention = timesOf(durations, path);
