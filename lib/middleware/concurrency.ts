@@ -61,7 +61,7 @@ export function concurrencyOf(context: Context, checked: Checked): RequestHandle
     throw new ConfigError('CONFIG_INVALID_OPTION', 'concurrency.jobId', expected, checked.jobId);
   }
   const limit = concurrencyLimitOf(checked);
-  noteLimit(context.store, limit);
+  noteLimit(context, limit);
   // Nobody asks for a request once it is over.
   const terms = fixedTerms(limit, context.pendingMs, checked.key, forRequest ? 0 : REMEMBER_MS);
   return admitRequests(context, checked, terms, checked.hold);
