@@ -6,13 +6,14 @@ import { ConfigError, JobLimitsError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
+import type { Tell } from './jobs/events.js';
 import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
 import { tellListeners } from './jobs/tell-listeners.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
 import type { UrlCountOptions } from './middleware/url-count.js';
-import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
+import { admissionChecks, admitRequests, costCheck, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -31,6 +32,7 @@ import { guardsOf } from './middleware/guards.js';
 import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
 import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
 import { checkJobRetention, jobRetentionOf, type JobRetentionOptions } from './middleware/job-retention.js';
+import { overridesOf, type Overrides } from './middleware/overrides.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -40,7 +42,7 @@ import { termsByPlan } from './middleware/terms.js';
 import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './middleware/usage.js';
 import { checkOptions, count, func, oneOf, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
-import { Plans, type PlanOf } from './plans/plans.js';
+import { Plans, type OnStale, type PlanOf } from './plans/plans.js';
 import { closeArchiveWorkers } from './uploads/archives/index.js';
 import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
@@ -59,17 +61,17 @@ export interface JobLimitsOptions extends SharedOptions {
   onStoreError?: 'local' | 'allow' | 'deny';
   /** How many processes share the store; needed for `onStoreError: 'local'`. At least 1. */
   processes?: number;
-  /** The plans by name. Checked at once: every wrong value is a `ConfigError`. */
-  plans?: Record<string, Plan>;
+  /** The plans by name, or the JSON text of them. Checked at once: every wrong value is a `ConfigError`. */
+  plans?: Record<string, Plan> | string;
   /**
    * Which plan a customer has: the name of one of `plans`, or a plan itself, or a promise. Looked up once per customer and
-   * minute. May be left out where there is one plan.
+   * minute; while it fails, the last known plan goes on for up to an hour. May be left out where there is one plan.
    */
   plan?: PlanOf;
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
-export interface JobLimits extends Lifecycle {
+export interface JobLimits extends Lifecycle, Overrides {
   /** Decides whether a job may be created, by the customer's plan. */
   admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
@@ -115,7 +117,7 @@ export interface JobLimits extends Lifecycle {
    */
   reconcile: (customer: string, runningIds: readonly string[]) => ReturnType<LimitStore['reconcile']>;
   /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
-  setPlans: (plans: Record<string, Plan>) => void;
+  setPlans: (plans: Record<string, Plan> | string) => void;
   on: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   off: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   readonly store: LimitStore;
@@ -151,16 +153,17 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     onStoreError: optional(oneOf('local', 'allow', 'deny')),
     processes: optional(count({ min: 1 })),
   });
+  const events = new EventEmitter();
+  const emit: Emit & Tell = tellListeners(events);
+  const onStale: OnStale = (customer, error) => emit('plan-stale', { customer, error });
   const plans =
     checked.plans === undefined && checked.plan === undefined
       ? undefined
-      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
+      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending, onStale);
   const { store, closeStore } = storeOf(checked);
-  const events = new EventEmitter();
-  const emit: Emit = tellListeners(events);
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
-  const { stopSweeping, ...lifecycle } = lifecycleOf(store, tellListeners(events), checked.clock);
+  const { stopSweeping, ...lifecycle } = lifecycleOf(store, emit, checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -170,7 +173,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const limits: JobLimits = {
     store,
     admission(own = {}) {
-      const checkedOwn = checkOptions('admission', own, admissionChecks);
+      const checkedOwn = checkOptions('admission', own, { ...admissionChecks, ...costCheck });
       return admitRequests(context, checkedOwn, termsByPlan(plansFor('admission()')));
     },
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
@@ -196,11 +199,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       );
     },
     ...lifecycle,
-    usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
+    usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
       return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
     },
+    ...overridesOf(context, plansFor),
     setPlans: (next) => plansFor('setPlans()').set(next),
     on(event, listener) {
       events.on(event, listener);
@@ -215,6 +219,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       context.resetLimiters();
       guards.reset();
       plans?.forget();
+      context.overrides.forget();
     },
     async close() {
       await stopSweeping();
