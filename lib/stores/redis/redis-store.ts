@@ -114,7 +114,7 @@ export class RedisStore implements LimitStore {
     const keys = this.#keys.ofCustomer(ref.customer);
     const reply = (await this.#run(
       scripts.admit,
-      [keys.book, keys.lost, keys.job(ref.id), keys.override, ...keys.logs(terms.limits)],
+      [...keys.all, keys.override, ...keys.logs(terms.limits)],
       [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
     )) as unknown[];
     this.#tellLapsed(ref.customer, reply[1]);
@@ -148,7 +148,7 @@ export class RedisStore implements LimitStore {
     const keys = this.#keys.ofCustomer(customer);
     const [lapsed, override, running, ...rows] = (await this.#run(
       scripts.usage,
-      [keys.book, keys.lost, keys.override, ...keys.logs(limits)],
+      [...keys.all, keys.override, ...keys.logs(limits)],
       [encodeLimits(limits).json],
     )) as unknown[];
     this.#tellLapsed(customer, lapsed);
@@ -171,7 +171,7 @@ export class RedisStore implements LimitStore {
     const { ref, json } = encodeTerms(terms);
     const [lapsed, finished, restored] = (await this.#run(
       scripts.reconcile,
-      [keys.book, keys.lost, keys.override, ...runningIds.map((id) => keys.job(id))],
+      [...keys.all, keys.override],
       [String(graceMs), ref, json, ...runningIds],
     )) as [unknown, string[], string[]];
     this.#tellLapsed(customer, lapsed);
@@ -208,7 +208,8 @@ export class RedisStore implements LimitStore {
 
   async setOverride(customer: string, set: Override | null): Promise<void> {
     const { ref, json } = set === null ? { ref: '', json: '' } : encodeLimits(set.limits);
-    await this.#runner.run(scripts.setOverride, [this.#openKeys(customer).override], [ref, json]);
+    const keys = this.#openKeys(customer);
+    await this.#runner.run(scripts.setOverride, [keys.override, keys.book], [ref, json]);
     this.#refusals?.forget(customer);
   }
 
@@ -245,8 +246,8 @@ export class RedisStore implements LimitStore {
   }
 
   async #onJob<T>(script: Script, ref: JobRef, args: string[]): Promise<T> {
-    const keys = this.#keys.ofCustomer(ref.customer);
-    const reply = await this.#run(script, [keys.book, keys.lost, keys.job(ref.id)], [ref.id, ...args]);
+    const { all } = this.#keys.ofCustomer(ref.customer);
+    const reply = await this.#run(script, all, [ref.id, ...args]);
     const [answer, lapsed] = reply as [T, unknown];
     this.#tellLapsed(ref.customer, lapsed);
     // What this process does may make room for the customer at once; what others do, within a second.

@@ -1,21 +1,23 @@
 -- Where the customer stands, and who holds its leases. Charges nothing.
 --
 -- KEYS[1]  the customer's book
--- KEYS[2]  the customer's lost jobs
--- KEYS[3]  the customer's override
--- KEYS[4]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
+-- KEYS[2]  the customer's jobs without lease
+-- KEYS[3]  when they are to be looked at
+-- KEYS[4]  the shard's index of when customers are
+-- KEYS[5]  the customer's override
+-- KEYS[6]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
 -- ARGV[1]  added to the server's time, ms
 -- ARGV[2]  the limits, JSON
 --
 -- Answer   { lapsed ids, override JSON or '', jobs as job.lua describes them, limit index, used, reset ms or -1, and so on }
 local more, lapsed = {}, {}
---- @include open changes record limits rates leases settle log owed
-local override = call('GET', KEYS[3])
+--- @include open changes record records limits rates leases settle log owed
+local override = call('GET', KEYS[5])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
 local running = {}
 local answer = { lapsed, override or '', running }
-local nextKey = 4
+local nextKey = 6
 for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
   local key, refundKey
   if limit.kind == 'creation-rate' then
@@ -42,7 +44,7 @@ end
 if jobs > 0 then
   local entries = call('HGETALL', customerKey)
   for i = 1, #entries, 2 do
-    if string.sub(entries[i], 1, 1) == 'j' then
+    if string.sub(entries[i], 1, 1) == 'j' and changed[entries[i]] == nil then
       local job = readRecord(entries[i + 1], string.sub(entries[i], 2))
       job.leased = true
       running[#running + 1] = describe(job)
