@@ -331,7 +331,7 @@ export interface LimitStore {
    * Holds the job's results, also beyond their time, until `unpin`. Jobs that run may be pinned ahead. `expired`: too late,
    * they may be deleted already.
    */
-  pin(ref: JobRef, reason: string): Promise<'pinned' | 'expired' | 'unknown'>;
+  pin(ref: JobRef, reason: string): Promise<'pinned' | 'expired' | 'not-retained' | 'unknown'>;
 
   /** Results whose time has passed meanwhile expire at once. */
   unpin(ref: JobRef): Promise<'unpinned' | 'not-pinned' | 'unknown'>;

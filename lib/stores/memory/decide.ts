@@ -1,6 +1,15 @@
 import type { LimitState } from '../../decision.js';
 import { refusalOf, type Violation } from '../refusal.js';
-import { counterOf, type Limit, type Refused } from '../store.js';
+import { periodAt } from '../period.js';
+import {
+  amountOf,
+  counterOf,
+  type Amounts,
+  type Limit,
+  type QuotaLimit,
+  type RateLimit,
+  type Refused,
+} from '../store.js';
 import type { Customer } from './customer.js';
 
 /** What checking the limits found, before anything is charged. */
@@ -20,6 +29,7 @@ export function checkLimits(
   customer: Customer,
   limits: readonly Limit[],
   now: number,
+  amounts?: Amounts,
   own?: ReadonlySet<string>,
 ): Verdict {
   const states: LimitState[] = [];
@@ -29,8 +39,9 @@ export function checkLimits(
     const state = stateOf(customer, limit, now);
     states.push(state);
     const isOwn = own?.has(counterOf(limit)) ?? false;
-    if (state.used < limit.limit + (isOwn ? 1 : 0)) continue;
-    if (limit.mode !== 'shadow') (violations ??= []).push(violationOf(customer, limit, now));
+    const amount = amountOf(limit, amounts);
+    if (amount === 0 || state.used + (isOwn ? 0 : amount) <= limit.limit) continue;
+    if (limit.mode !== 'shadow') (violations ??= []).push(violationOf(customer, limit, state, amount, now));
     else if (!isOwn) (shadowed ??= []).push(limit.name);
   }
   const over = shadowed ?? NONE;
@@ -38,22 +49,30 @@ export function checkLimits(
   return { states, shadowed: over, uncharged: over, refused };
 }
 
-/** For a job that exists already: nothing refuses it, and its rates are not charged. */
+/** For a job that exists already: nothing refuses it, and its rates are not charged, since their time is over. */
 export function adoptLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
   const states = limits.map((limit) => stateOf(customer, limit, now));
-  return { states, shadowed: NONE, uncharged: ratesOf(limits), refused: undefined };
+  return { states, shadowed: NONE, uncharged: namesOf(limits, 'creation-rate'), refused: undefined };
 }
 
-export const ratesOf = (limits: readonly Limit[]): string[] =>
-  limits.filter(({ kind }) => kind === 'creation-rate').map(({ name }) => name);
+export const namesOf = (limits: readonly Limit[], ...kinds: Limit['kind'][]): string[] =>
+  limits.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
 
 export function stateOf(customer: Customer, limit: Limit, now: number): LimitState {
-  return limit.kind === 'creation-rate'
-    ? rateState(customer, limit, now)
-    : state(limit, customer.held.get(counterOf(limit)) ?? 0, undefined, undefined);
+  if (limit.kind === 'creation-rate') return rateState(customer, limit, now);
+  if (limit.kind === 'quota') return quotaState(customer, limit);
+  return state(limit, customer.held.get(counterOf(limit)) ?? 0, undefined, undefined);
 }
 
-function rateState(customer: Customer, limit: Limit & { kind: 'creation-rate' }, now: number): LimitState {
+function quotaState(customer: Customer, limit: QuotaLimit): LimitState {
+  const date = customer.ledger.wallNow();
+  const { start, end } = periodAt(limit.per, date);
+  const used = customer.quotas.used(limit, start);
+  const resetAfterMs = used === 0 || end === Infinity ? undefined : end - date;
+  return { ...state(limit, used, resetAfterMs, undefined), unit: limit.unit, per: limit.per };
+}
+
+function rateState(customer: Customer, limit: RateLimit, now: number): LimitState {
   const log = customer.logs.get(counterOf(limit));
   const used = log?.count(now, limit.windowMs) ?? 0;
   if (log === undefined || used === 0) return state(limit, used, undefined, limit.windowMs);
@@ -71,22 +90,50 @@ function state(
   return { name, kind, limit, used, remaining: Math.max(0, limit - used), resetAfterMs, windowMs, mode };
 }
 
-function violationOf(customer: Customer, limit: Limit, now: number): Violation {
-  if (limit.limit === 0) return { limit, retryAfterMs: 0, estimated: false };
-  if (limit.kind !== 'creation-rate') {
-    return { limit, retryAfterMs: customer.pace.estimate(now), estimated: true };
+function violationOf(
+  customer: Customer,
+  limit: Limit,
+  { used }: LimitState,
+  amount: number,
+  now: number,
+): Violation {
+  const violation = { limit, used, amount, estimated: false };
+  if (limit.limit === 0) return { ...violation, retryAfterMs: undefined };
+  if (limit.kind === 'concurrency') {
+    return { ...violation, retryAfterMs: customer.pace.estimate(now), estimated: true };
   }
-  const retryAfterMs = customer.log(limit).nthNewest(limit.limit) + limit.windowMs - now;
-  return { limit, retryAfterMs, estimated: false };
+  if (limit.kind === 'quota') return { ...violation, retryAfterMs: waitForQuota(limit, amount, customer) };
+  return {
+    ...violation,
+    retryAfterMs: customer.log(limit).nthNewest(limit.limit) + limit.windowMs - now,
+  };
+}
+
+/** Until the period ends; no wait helps where the amount is beyond the whole limit, nor where storage is full. */
+function waitForQuota(limit: QuotaLimit, amount: number, customer: Customer): number | undefined {
+  if (limit.per === 'stored' || amount > limit.limit) return undefined;
+  const date = customer.ledger.wallNow();
+  return periodAt(limit.per, date).end - date;
 }
 
 /** Turns the states into those after the charge. */
-export function chargeStates(states: LimitState[], uncharged: readonly string[]): LimitState[] {
-  for (const state of states) {
-    if (uncharged.includes(state.name)) continue;
-    state.used += 1;
-    state.remaining = Math.max(0, state.remaining - 1);
-    if (state.windowMs !== undefined) state.resetAfterMs ??= state.windowMs;
+export function chargeStates(
+  customer: Customer,
+  limits: readonly Limit[],
+  { states, uncharged }: Verdict,
+  amounts: Amounts | undefined,
+): LimitState[] {
+  for (let i = 0; i < states.length; i += 1) {
+    const [state, limit] = [states[i]!, limits[i]!];
+    if (uncharged.includes(limit.name)) continue;
+    const amount = amountOf(limit, amounts);
+    state.used += amount;
+    state.remaining = Math.max(0, state.remaining - amount);
+    if (limit.kind === 'creation-rate') state.resetAfterMs ??= limit.windowMs;
+    if (limit.kind === 'quota' && state.used > 0 && limit.per !== 'stored') {
+      const date = customer.ledger.wallNow();
+      state.resetAfterMs ??= periodAt(limit.per, date).end - date;
+    }
   }
   return states;
 }

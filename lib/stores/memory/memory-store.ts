@@ -21,8 +21,10 @@ import type {
 } from '../store.js';
 import type { Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { adoptLimits, chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
+import { adoptLimits, chargeStates, checkLimits, namesOf, stateOf, type Verdict } from './decide.js';
+import * as holds from './holds.js';
 import { JobRecord, NEVER, without } from './job-record.js';
+import { expiredOf } from './retention.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -47,6 +49,7 @@ let warned = false;
  * @throws {ConfigError} `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
  */
 export class MemoryStore implements LimitStore {
+  readonly shards = 1;
   readonly #clock: Clock;
   readonly #customers: Customers;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
@@ -66,53 +69,54 @@ export class MemoryStore implements LimitStore {
     if (!divided) warnInCluster();
   }
 
-  async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {
+  async admit(request: AdmitRequest): Promise<Decision> {
     const now = this.#now();
+    const { ref } = request;
     const customer = this.#customers.get(ref.customer, now, true);
-    const known = customer.find(ref.id, now);
-    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now, adopt);
-    }
-    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now, adopt);
-    return {
-      allowed: true,
-      replayed: true,
-      limits: [],
-      shadowed: [],
-      job: this.#describe(customer, known, now),
-    };
+    const decision = this.#decide(customer, customer.find(ref.id, now), request, now);
+    const { override } = customer;
+    if (override !== undefined) decision.override = override;
+    return decision;
   }
 
-  #admitNew(
-    customer: Customer,
-    id: string,
-    run: string,
-    terms: Terms,
-    now: number,
-    adopt: boolean,
-  ): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
-    const { states, shadowed, uncharged, refused } = check(customer, terms.limits, now);
-    if (refused) return refused;
+  #decide(customer: Customer, known: JobRecord | undefined, request: AdmitRequest, now: number): Decision {
+    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
+      return this.#admitNew(customer, request, now);
+    }
+    if (known.run === request.run) return this.#admitAgain(customer, known, request, now);
+    const job = this.#describe(customer, known, now);
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job };
+  }
+
+  #admitNew(customer: Customer, request: AdmitRequest, now: number): Decision {
+    const { ref, run, amounts } = request;
+    const terms = customer.effective(request.terms);
+    const verdict = check(request, customer, terms.limits, now);
+    if (verdict.refused) return verdict.refused;
     this.#customers.makeRoomForJob();
-    customer.forget(id);
-    const job = new JobRecord(id, run, without(terms, uncharged));
-    customer.chargeRates(job, this.#chargeTime());
+    customer.forget(ref.id);
+    const job = new JobRecord(ref.id, run, without(terms, verdict.uncharged), amounts);
+    customer.charge(job, this.#chargeTime());
     customer.lease(job, now + terms.pendingMs);
-    return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
+    const limits = chargeStates(customer, terms.limits, verdict, amounts);
+    return { allowed: true, replayed: false, limits, shadowed: verdict.shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
+  #admitAgain(customer: Customer, job: JobRecord, request: AdmitRequest, now: number): Decision {
+    const terms = customer.effective(request.terms);
     const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const { shadowed, uncharged, refused } = check(customer, open, now, own);
+    const { shadowed, uncharged, refused } = check(request, customer, open, now, own);
     if (refused) return refused;
     const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
-      const at = this.#chargeTime();
-      customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });
+      customer.addCharge(job, {
+        terms: without({ ...terms, limits: missing }, uncharged),
+        at: this.#chargeTime(),
+        date: this.#clock.wallNow(),
+        amounts: request.amounts,
+      });
     }
     const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
     return { allowed: true, replayed: false, limits, shadowed };
@@ -126,7 +130,7 @@ export class MemoryStore implements LimitStore {
           customer.start(job, now);
           return 'committed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime());
           customer.start(job, now);
           return 'reinstated';
         case 'running':
@@ -154,7 +158,7 @@ export class MemoryStore implements LimitStore {
           customer.lease(job, now + job.terms.pendingMs);
           return 'renewed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime());
           job.state = 'pending';
           customer.lease(job, now + job.terms.pendingMs);
           return 'reinstated';
@@ -169,23 +173,33 @@ export class MemoryStore implements LimitStore {
   }
 
   async finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    const answer = this.#withJob(ref, 'unknown', (customer, job, now) => {
       if (job.state === 'refunded') return 'refunded';
-      if (job.state === 'lapsed') customer.chargeRates(job, this.#chargeTime());
+      if (job.state === 'lapsed') customer.charge(job, this.#chargeTime());
       else if (job.state !== 'pending' && job.state !== 'running') return 'already';
-      customer.end(job, outcome.state, now, this.#clock.wallNow());
-      return 'finished';
+      return customer.end(job, outcome, now) ? 'finished' : 'unsettled';
     });
+    if (answer !== 'unknown' || outcome.retention === undefined) return answer;
+    const now = this.#now();
+    this.#customers.makeRoomForJob();
+    const job = new JobRecord(ref.id, ref.id, NO_TERMS);
+    job.stamp(now, () => NEVER);
+    this.#customers.get(ref.customer, now, true).end(job, outcome, now);
+    return 'finished';
   }
 
-  async usage(customerId: string, limits: readonly Limit[], _kept = 0): Promise<Usage> {
+  async usage(customerId: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
     const now = this.#now();
     const customer = this.#customers.get(customerId, now, false);
-    const effective = customer.effective({ limits, pendingMs: 0, rememberMs: 0 });
+    const describe = (job: JobRecord): StoredJob => this.#describe(customer, job, now);
+    const { override } = customer;
     return {
-      limits: effective.limits.map((limit) => stateOf(customer, limit, now)),
-      kept: [],
-      running: [...customer.leased.values()].map((job) => this.#describe(customer, job, now)),
+      limits: customer
+        .effective({ limits, pendingMs: 0, rememberMs: 0 })
+        .limits.map((limit) => stateOf(customer, limit, now)),
+      running: [...customer.leased.values()].map(describe),
+      kept: soonest(customer.kept.values(), kept, this.#clock.wallNow()).map(describe),
+      ...(override && { override }),
     };
   }
 
@@ -205,7 +219,7 @@ export class MemoryStore implements LimitStore {
     const finished: string[] = [];
     for (const job of [...customer.leased.values()]) {
       if (job.state !== 'running' || listed.has(job.id) || now - job.startedAt < graceMs) continue;
-      customer.end(job, 'completed', now, this.#clock.wallNow());
+      customer.end(job, { state: 'completed' }, now);
       finished.push(job.id);
     }
     const restored = [...listed].filter((id) => this.#restore(customer, id, terms, now));
@@ -218,11 +232,12 @@ export class MemoryStore implements LimitStore {
     let job = customer.find(id, now);
     if (job === undefined) {
       this.#customers.makeRoomForJob();
-      // Its rate was charged when it was created, by a store that has forgotten it.
-      job = new JobRecord(id, id, without(customer.effective(terms), ratesOf(terms.limits)));
-      job.stamp(now);
+      // Its rates and quotas were charged when it was created, by a store that has forgotten it.
+      const charged = namesOf(terms.limits, 'creation-rate', 'quota');
+      job = new JobRecord(id, id, without(customer.effective(terms), charged));
+      job.stamp(now, () => this.#clock.wallNow());
     } else if (job.state === 'lapsed') {
-      customer.chargeRates(job, this.#chargeTime());
+      customer.charge(job, this.#chargeTime());
     } else if (job.state !== 'running') {
       return false;
     }
@@ -230,42 +245,65 @@ export class MemoryStore implements LimitStore {
     return customer.leased.has(id);
   }
 
-  readonly shards = 1;
-
-  async claim(_request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
-    throw new Error('not yet');
-  }
-  async confirm(_claims: readonly Claim[]): Promise<number> {
-    throw new Error('not yet');
-  }
-  async postpone(_claim: Claim, _afterMs: number | null): Promise<void> {
-    throw new Error('not yet');
-  }
-  async pin(_ref: JobRef, _reason: string): ReturnType<LimitStore['pin']> {
-    throw new Error('not yet');
-  }
-  async unpin(_ref: JobRef): ReturnType<LimitStore['unpin']> {
-    throw new Error('not yet');
-  }
-  async extend(_ref: JobRef, _to: number): ReturnType<LimitStore['extend']> {
-    throw new Error('not yet');
-  }
-  async expireNow(_ref: JobRef, _force?: boolean): ReturnType<LimitStore['expireNow']> {
-    throw new Error('not yet');
-  }
-  async overrides(): ReturnType<LimitStore['overrides']> {
-    throw new Error('not yet');
+  async claim({ limit, leaseMs }: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    const now = this.#now();
+    // Leases of customers that nobody asks for would else be freed by a timer, a little later.
+    this.#customers.housekeep();
+    const times = { now, date: this.#clock.wallNow() };
+    return this.#customers.due.claim(limit, leaseMs, times, (customer, job) =>
+      this.#describe(customer, job, now),
+    );
   }
 
-  async setOverride(customerId: string, set: Override | null): Promise<void> {
-    const limits = set && set.limits;
+  async confirm(claims: readonly Claim[]): Promise<number> {
+    const now = this.#now();
+    const { due } = this.#customers;
+    return claims.filter((claim) =>
+      due.confirm(this.#customers.get(claim.job.ref.customer, now, false), claim),
+    ).length;
+  }
+
+  async postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    const now = this.#now();
+    const customer = this.#customers.get(claim.job.ref.customer, now, false);
+    const times = { now, date: this.#clock.wallNow() };
+    this.#customers.due.postpone(customer, claim, afterMs ?? Infinity, times);
+  }
+
+  async pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#withJob(ref, 'unknown', (_, job) => holds.pin(job, reason, this.#clock.wallNow()));
+  }
+
+  async unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#withJob(ref, 'unknown', holds.unpin);
+  }
+
+  async extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#withJob(ref, 'unknown', (customer, job) =>
+      holds.extend(customer, job, to, this.#clock.wallNow()),
+    );
+  }
+
+  async expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
+    return this.#withJob(ref, 'unknown', (customer, job) =>
+      holds.expireNow(customer, job, force, this.#clock.wallNow()),
+    );
+  }
+
+  async setOverride(customerId: string, override: Override | null): Promise<void> {
     const customer = this.#customers.get(customerId, this.#now(), true);
-    customer.overrides = limits === null ? undefined : new Map(limits.map((limit) => [limit.name, limit]));
+    customer.override = override === null ? undefined : { ...override, setAt: this.#clock.wallNow() };
   }
 
   async override(customerId: string): Promise<Override | null> {
-    const { overrides } = this.#customers.get(customerId, this.#now(), false);
-    return overrides === undefined ? null : { limits: [...overrides.values()] };
+    return this.#customers.get(customerId, this.#now(), false).override ?? null;
+  }
+
+  async overrides(): ReturnType<LimitStore['overrides']> {
+    this.#now();
+    return [...this.#customers.all()].flatMap(({ id, override }) =>
+      override === undefined ? [] : [{ customer: id, override }],
+    );
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
@@ -318,8 +356,41 @@ export class MemoryStore implements LimitStore {
     if (job.startedAt !== NEVER) described.startedAt = wall(job.startedAt);
     if (job.finishedAt !== undefined) described.finishedAt = job.finishedAt;
     if (customer.leased.has(job.id)) described.leaseUntil = wall(job.until);
+    if (job.pinned !== undefined) described.pinned = job.pinned;
+    if (job.kept !== undefined) {
+      described.resultsExpireAt = job.kept.resultsExpireAt;
+      described.metadataExpireAt = job.kept.metadataExpireAt;
+      const expired = expiredOf(job.kept, job.pinned !== undefined, this.#clock.wallNow());
+      if (expired !== undefined) described.expired = expired;
+    }
     return described;
   }
+}
+
+/** Of a job that is known only by its end. */
+const NO_TERMS: Terms = { limits: [], pendingMs: 0, rememberMs: 0 };
+
+const check = (
+  { adopt = false, amounts }: AdmitRequest,
+  customer: Customer,
+  limits: readonly Limit[],
+  now: number,
+  own?: ReadonlySet<string>,
+): Verdict => (adopt ? adoptLimits(customer, limits, now) : checkLimits(customer, limits, now, amounts, own));
+
+/** The kept jobs whose results expire first, without going through a sort of all of them. */
+function soonest(jobs: Iterable<JobRecord>, most: number, date: number): JobRecord[] {
+  const found: JobRecord[] = [];
+  const expiry = (job: JobRecord): number => job.kept!.resultsExpireAt;
+  for (const job of most === 0 ? [] : jobs) {
+    if (expiredOf(job.kept!, job.pinned !== undefined, date) !== undefined) continue;
+    const last = found.at(-1);
+    if (found.length === most && expiry(job) >= expiry(last!)) continue;
+    if (found.length === most) found.pop();
+    const place = found.findLastIndex((other) => expiry(other) <= expiry(job));
+    found.splice(place + 1, 0, job);
+  }
+  return found;
 }
 
 function renewRunning(customer: Customer, job: JobRecord, now: number): 'renewed' | 'reinstated' | 'overrun' {

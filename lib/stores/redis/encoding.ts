@@ -149,7 +149,13 @@ export function decodeDecision({ ref, terms }: AdmitRequest, reply: Reply): Deci
     const retryAfterMs = Number(reply[i + 3]);
     limitStates.push(stateOf(limit, Number(reply[i + 1]), Number(reply[i + 2])));
     if (retryAfterMs < 0) continue;
-    violations.push({ limit, retryAfterMs, estimated: limit.kind === 'concurrency' && limit.limit > 0 });
+    violations.push({
+      limit,
+      used: Number(reply[i + 1]),
+      amount: 1,
+      retryAfterMs: limit.limit === 0 ? undefined : retryAfterMs,
+      estimated: limit.kind === 'concurrency' && limit.limit > 0,
+    });
   }
   if (violations.length === 0) return { allowed: true, replayed: false, limits: limitStates, shadowed };
   return { ...refusalOf(violations), limits: limitStates, shadowed };

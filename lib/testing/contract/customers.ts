@@ -115,6 +115,51 @@ export function customerContract({ describe, test }: Suite): void {
     });
   });
 
+  describe('overrides with more than limits', () => {
+    test('say who set them, why and when, and are listed', async ({ store }) => {
+      const override = { limits: [rate(4, MINUTE)], reason: 'launch day', author: 'kim' };
+      await store.setOverride('acme', override);
+      await store.setOverride('globex', { limits: [], others: { fileSize: { maxFile: 5 } } });
+      await store.setOverride('initech', override);
+      await store.setOverride('initech', null);
+      const { setAt, ...stored } = (await store.override('acme'))!;
+      assert.deepEqual(stored, override);
+      assert.equal(typeof setAt, 'number');
+      const listed = await store.overrides();
+      assert.deepEqual(listed.map(({ customer }) => customer).sort(), ['acme', 'globex']);
+      const { override: other } = listed.find(({ customer }) => customer === 'globex')!;
+      assert.deepEqual(other.others, { fileSize: { maxFile: 5 } });
+    });
+
+    test('end when they said, and are told with the decision while they hold', async ({ store, advance }) => {
+      const terms = { ...termsOf(rate(2, HOUR)), pendingMs: HOUR };
+      await store.setOverride('acme', { limits: [rate(3, HOUR)] });
+      const { setAt } = (await store.override('acme'))!;
+      const until = { limits: [rate(4, HOUR)], expiresAt: setAt! + 10 * MINUTE };
+      await store.setOverride('acme', until);
+      const decision = await store.admit(request(terms));
+      assert.equal(decision.override?.expiresAt, until.expiresAt);
+      assert.equal((await store.usage('acme', terms.limits)).override?.expiresAt, until.expiresAt);
+      assert.equal(allowedOf(await admitMany(store, terms, 5)), 3);
+      await advance(10 * MINUTE);
+      assert.equal(await store.override('acme'), null);
+      assert.deepEqual(await store.overrides(), []);
+      const after = await store.admit(request(terms));
+      assert.equal(after.allowed, false);
+      assert.equal(after.override, undefined);
+      assert.equal(after.limits[0]!.limit, 2);
+    });
+
+    test('in shadow mode refuse nothing', async ({ store }) => {
+      const terms = termsOf(rate(1, HOUR), slots(1));
+      await store.setOverride('acme', { limits: [], mode: 'shadow' });
+      const decisions = await admitMany(store, terms, 3);
+      assert.equal(allowedOf(decisions), 3);
+      assert.deepEqual(decisions[2]!.shadowed, ['creation-rate', 'concurrency']);
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 1 });
+    });
+  });
+
   describe('reconcile', () => {
     test('finishes running jobs that the host does not list, and only those', async ({ store, advance }) => {
       const terms = termsOf(slots(5));
