@@ -3,6 +3,7 @@ import { customerContract } from './contract/customers.js';
 import { leaseContract } from './contract/leases.js';
 import { quotaContract } from './contract/quotas.js';
 import { retentionContract } from './contract/retention.js';
+import { sweepingContract } from './contract/sweeping.js';
 import { stateContract } from './contract/states.js';
 import type { ContractOptions, StoreHarness, Suite } from './harness.js';
 
@@ -38,5 +39,6 @@ export function storeContract(options: ContractOptions): void {
   leaseContract(suite);
   customerContract(suite);
   retentionContract(suite);
+  sweepingContract(suite);
   quotaContract(suite);
 }

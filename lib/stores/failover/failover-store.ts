@@ -117,8 +117,7 @@ export class FailoverStore implements LimitStore {
         void this.#writeLate();
       },
     });
-    const pass = (event: StoreEvent): void => this.#emit(event);
-    this.#unsubscribe = [store.subscribe(pass), this.#local.subscribe(pass)];
+    this.#unsubscribe = [store, this.#local].map((from) => from.subscribe(this.#emit));
   }
 
   admit(request: AdmitRequest): Promise<Decision> {
@@ -198,13 +197,8 @@ export class FailoverStore implements LimitStore {
   }
 
   job(ref: JobRef): Promise<StoredJob | undefined> {
-    const local = this.#isLocal(ref);
-    return this.#either(
-      'job',
-      ref.customer,
-      () => this.#store.job(ref),
-      local ? () => this.#local.job(ref) : undefined,
-    );
+    const instead = this.#isLocal(ref) ? () => this.#local.job(ref) : undefined;
+    return this.#either('job', ref.customer, () => this.#store.job(ref), instead);
   }
 
   reconcile(
@@ -222,16 +216,14 @@ export class FailoverStore implements LimitStore {
     return this.#store.shards;
   }
 
-  // Deleting what has expired can wait for the store; so can whoever wants something kept.
+  // Sweeping can wait for the store; so can whoever wants something kept.
 
   claim(request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
-    this.#assertOpen();
-    return this.#store.claim(request);
+    return this.#open.claim(request);
   }
 
   confirm(claims: readonly Claim[]): Promise<number> {
-    this.#assertOpen();
-    return this.#store.confirm(claims);
+    return this.#open.confirm(claims);
   }
 
   postpone(claim: Claim, afterMs: number | null): Promise<void> {
@@ -263,8 +255,7 @@ export class FailoverStore implements LimitStore {
   }
 
   overrides(): ReturnType<LimitStore['overrides']> {
-    this.#assertOpen();
-    return this.#store.overrides();
+    return this.#open.overrides();
   }
 
   /** The store's limiter; while it can't ask, it goes on by what `onStoreError` says. */
@@ -283,10 +274,9 @@ export class FailoverStore implements LimitStore {
   }
 
   async clear(): Promise<void> {
-    this.#assertOpen();
+    await this.#open.clear();
     this.#journal.clear();
     await this.#local.clear();
-    await this.#store.clear();
   }
 
   /** The wrapped store stays open: whoever made it closes it. */
@@ -306,7 +296,7 @@ export class FailoverStore implements LimitStore {
     ask: () => Promise<T>,
     instead?: () => Promise<T>,
   ): Promise<T> {
-    this.#assertOpen();
+    void this.#open;
     const breaker = this.#partitions.of(customer);
     try {
       return await breaker.call(operation, ask);
@@ -370,11 +360,12 @@ export class FailoverStore implements LimitStore {
     }
   }
 
-  #emit(event: StoreEvent): void {
+  readonly #emit = (event: StoreEvent): void => {
     for (const listener of this.#listeners) listener(event);
-  }
+  };
 
-  #assertOpen(): void {
+  get #open(): LimitStore {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
+    return this.#store;
   }
 }

@@ -317,3 +317,17 @@ export class Customer {
     if (log !== undefined && log.count(now, limit.windowMs) > 0 && log.remove(at)) refunds.add(now);
   }
 }
+
+/** Heartbeat of a running job. */
+export function renewRunning(
+  customer: Customer,
+  job: JobRecord,
+  now: number,
+): 'renewed' | 'reinstated' | 'overrun' {
+  const until = job.leaseEnd(now);
+  if (until === undefined) return 'renewed';
+  if (until <= now) return 'overrun';
+  const held = customer.leased.has(job.id);
+  customer.lease(job, until);
+  return held ? 'renewed' : 'reinstated';
+}

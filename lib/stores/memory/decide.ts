@@ -4,6 +4,7 @@ import { periodAt } from '../period.js';
 import {
   amountOf,
   counterOf,
+  type AdmitRequest,
   type Amounts,
   type Limit,
   type QuotaLimit,
@@ -25,7 +26,17 @@ export interface Verdict {
 const NONE: readonly string[] = [];
 
 /** @param own Counters that the job is charged to already: it refuses itself no more than it has to, and isn't charged again. */
-export function checkLimits(
+export function decide(
+  { adopt = false, amounts }: AdmitRequest,
+  customer: Customer,
+  limits: readonly Limit[],
+  now: number,
+  own?: ReadonlySet<string>,
+): Verdict {
+  return adopt ? adoptLimits(customer, limits, now) : checkLimits(customer, limits, now, amounts, own);
+}
+
+function checkLimits(
   customer: Customer,
   limits: readonly Limit[],
   now: number,
@@ -50,7 +61,7 @@ export function checkLimits(
 }
 
 /** For a job that exists already: nothing refuses it, and its rates are not charged, since their time is over. */
-export function adoptLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
+function adoptLimits(customer: Customer, limits: readonly Limit[], now: number): Verdict {
   const states = limits.map((limit) => stateOf(customer, limit, now));
   return { states, shadowed: NONE, uncharged: namesOf(limits, 'creation-rate'), refused: undefined };
 }

@@ -147,6 +147,13 @@ export class JobRecord implements Charge {
   }
 }
 
+/** A job that nobody has admitted here: only its end is known. */
+export function endedElsewhere(id: string, now: number): JobRecord {
+  const job = new JobRecord(id, id, { limits: [], pendingMs: 0, rememberMs: 0 });
+  job.at = now;
+  return job;
+}
+
 const isQuota = ({ kind }: Limit): boolean => kind === 'quota';
 
 export function visitCharged(charge: Charge, visit: (limit: Limit, charge: Charge) => void): void {

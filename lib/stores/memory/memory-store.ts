@@ -1,4 +1,3 @@
-import cluster from 'node:cluster';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
@@ -19,12 +18,13 @@ import type {
   Terms,
   Usage,
 } from '../store.js';
-import type { Customer } from './customer.js';
+import { renewRunning, type Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { adoptLimits, chargeStates, checkLimits, namesOf, stateOf, type Verdict } from './decide.js';
+import { warnInCluster } from './cluster-warning.js';
+import { chargeStates, decide, namesOf, stateOf } from './decide.js';
 import * as holds from './holds.js';
-import { JobRecord, NEVER, without } from './job-record.js';
-import { expiredOf } from './retention.js';
+import { endedElsewhere, JobRecord, without } from './job-record.js';
+import { describeJob, soonest } from './stored-jobs.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -36,8 +36,6 @@ export interface MemoryStoreOptions {
   /** @internal Its limits are one process's share, so that several processes with one each are right. */
   divided?: boolean;
 }
-
-let warned = false;
 
 /**
  * Limits counted in the memory of one process: the default, for an API that is one process, and for tests. Several
@@ -91,7 +89,7 @@ export class MemoryStore implements LimitStore {
   #admitNew(customer: Customer, request: AdmitRequest, now: number): Decision {
     const { ref, run, amounts } = request;
     const terms = customer.effective(request.terms);
-    const verdict = check(request, customer, terms.limits, now);
+    const verdict = decide(request, customer, terms.limits, now);
     if (verdict.refused) return verdict.refused;
     this.#customers.makeRoomForJob();
     customer.forget(ref.id);
@@ -107,7 +105,7 @@ export class MemoryStore implements LimitStore {
     const terms = customer.effective(request.terms);
     const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const { shadowed, uncharged, refused } = check(request, customer, open, now, own);
+    const { shadowed, uncharged, refused } = decide(request, customer, open, now, own);
     if (refused) return refused;
     const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
@@ -182,8 +180,7 @@ export class MemoryStore implements LimitStore {
     if (answer !== 'unknown' || outcome.retention === undefined) return answer;
     const now = this.#now();
     this.#customers.makeRoomForJob();
-    const job = new JobRecord(ref.id, ref.id, NO_TERMS);
-    job.stamp(now, () => NEVER);
+    const job = endedElsewhere(ref.id, now);
     this.#customers.get(ref.customer, now, true).end(job, outcome, now);
     return 'finished';
   }
@@ -346,68 +343,6 @@ export class MemoryStore implements LimitStore {
   }
 
   #describe(customer: Customer, job: JobRecord, now: number): StoredJob {
-    const wall = (time: number): number => this.#clock.wallNow() - (now - time);
-    const described: StoredJob = {
-      ref: { customer: customer.id, id: job.id },
-      state: job.state,
-      admittedAt: wall(job.at),
-    };
-    if (job.terms.plan !== undefined) described.plan = job.terms.plan;
-    if (job.startedAt !== NEVER) described.startedAt = wall(job.startedAt);
-    if (job.finishedAt !== undefined) described.finishedAt = job.finishedAt;
-    if (customer.leased.has(job.id)) described.leaseUntil = wall(job.until);
-    if (job.pinned !== undefined) described.pinned = job.pinned;
-    if (job.kept !== undefined) {
-      described.resultsExpireAt = job.kept.resultsExpireAt;
-      described.metadataExpireAt = job.kept.metadataExpireAt;
-      const expired = expiredOf(job.kept, job.pinned !== undefined, this.#clock.wallNow());
-      if (expired !== undefined) described.expired = expired;
-    }
-    return described;
+    return describeJob(customer, job, { now, date: this.#clock.wallNow() });
   }
-}
-
-/** Of a job that is known only by its end. */
-const NO_TERMS: Terms = { limits: [], pendingMs: 0, rememberMs: 0 };
-
-const check = (
-  { adopt = false, amounts }: AdmitRequest,
-  customer: Customer,
-  limits: readonly Limit[],
-  now: number,
-  own?: ReadonlySet<string>,
-): Verdict => (adopt ? adoptLimits(customer, limits, now) : checkLimits(customer, limits, now, amounts, own));
-
-/** The kept jobs whose results expire first, without going through a sort of all of them. */
-function soonest(jobs: Iterable<JobRecord>, most: number, date: number): JobRecord[] {
-  const found: JobRecord[] = [];
-  const expiry = (job: JobRecord): number => job.kept!.resultsExpireAt;
-  for (const job of most === 0 ? [] : jobs) {
-    if (expiredOf(job.kept!, job.pinned !== undefined, date) !== undefined) continue;
-    const last = found.at(-1);
-    if (found.length === most && expiry(job) >= expiry(last!)) continue;
-    if (found.length === most) found.pop();
-    const place = found.findLastIndex((other) => expiry(other) <= expiry(job));
-    found.splice(place + 1, 0, job);
-  }
-  return found;
-}
-
-function renewRunning(customer: Customer, job: JobRecord, now: number): 'renewed' | 'reinstated' | 'overrun' {
-  const until = job.leaseEnd(now);
-  if (until === undefined) return 'renewed';
-  if (until <= now) return 'overrun';
-  const held = customer.leased.has(job.id);
-  customer.lease(job, until);
-  return held ? 'renewed' : 'reinstated';
-}
-
-function warnInCluster(): void {
-  if (warned || !cluster.isWorker) return;
-  warned = true;
-  process.emitWarning(
-    'MemoryStore counts in each worker of a cluster apart, so that together they allow the limit once per worker. ' +
-      'Use a store that the workers share.',
-    { code: 'MEMORY_STORE_IN_CLUSTER' },
-  );
 }
