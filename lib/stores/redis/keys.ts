@@ -25,12 +25,21 @@ export class Keys {
   }
 
   ofCustomer(customer: string): CustomerKeys {
-    return new CustomerKeys(`{${this.prefix}:s${crc16(customer) % this.shards}}:`, customer);
+    return new CustomerKeys(this.#tagOf(crc16(customer) % this.shards), customer);
+  }
+
+  /** When each customer of the shard is to be looked at. */
+  dueOf(shard: number): string {
+    return `${this.#tagOf(shard)}due`;
   }
 
   /** The Redis Cluster hash slot of the customer's keys. */
   slotOf(customer: string): number {
     return crc16(`${this.prefix}:s${crc16(customer) % this.shards}`) % HASH_SLOTS;
+  }
+
+  #tagOf(shard: number): string {
+    return `{${this.prefix}:s${shard}}:`;
   }
 }
 

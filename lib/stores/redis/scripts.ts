@@ -166,20 +166,39 @@ changed['j' .. job.id] = writeRecord(job)
 end
 if job.leased then sweep = math.min(sweep, wall(hardEndOf(job))) end
 end
-local function finish(job, state)
+local function finish(job, state, times)
 limitsOf(job)
-job.state = state
+local terms = job.terms
+local retention = terms.retention or {}
+local failed = state == 'f' or state == 'o'
+times = times or failed and retention.failed or terms.retention
+if job.pinned and not times then times = { resultsMs = 0, metadataMs = terms.rememberMs } end
+job.state, job.tries, job.overrunAt, job.noticeMs = state, 0, nil, retention.noticeMs
 job.finishedAt, job.admittedAt, job.startedAt = date, wall(job.at / 1000), wall(job.startedAt or now)
-job.metadataAt = date + job.terms.rememberMs
-job.tries = 0
+job.resultsAt = times and date + times.resultsMs
+job.metadataAt = date + (times and times.metadataMs or terms.rememberMs)
 release(job)
+end
+local function reinstate(job)
+chargeRates(job)
+if job.pinned then countPins(1) end
 end
 local function undo(job, state)
 for _, entry in ipairs(limitsOf(job)) do
 if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
 end
+if job.pinned then countPins(-1) end
 job.state = state
 release(job, math.min(HOUR, job.terms.rememberMs))
+end
+local function store(job)
+if job.leased then changed['j' .. job.id] = writeRecord(job) else keep(job) end
+end
+local function pin(job, reason)
+local held = isHeld(job)
+job.pinned, job.tries = reason, 0
+if held ~= isHeld(job) then countPins(held and -1 or 1) end
+store(job)
 end
 local function describe(job)
 local plan, startedAt, admittedAt = job.rest, job.startedAt, job.admittedAt
@@ -191,8 +210,13 @@ limitsOf(job)
 plan = job.terms.plan
 end
 end
+local expired = ''
+if job.resultsAt and not job.pinned and date >= job.resultsAt then
+expired = date >= job.metadataAt and 'metadata' or 'results'
+end
 return {
 job.id, job.state, admittedAt, startedAt or '', job.finishedAt or '', job.leased and wall(job.untilTime) or '', plan or '',
+job.resultsAt or '', job.resultsAt and job.metadataAt or '', expired, job.pinned or '',
 }
 end`;
 
@@ -362,6 +386,8 @@ elseif letter == 'o' then
 job.overrunAt = number
 elseif letter == 'n' then
 job.noticeMs = number
+elseif letter == 'a' then
+job.announced = true
 elseif letter == 'd' then
 job.deleted = true
 elseif letter == 'u' then
@@ -382,6 +408,7 @@ return job.state .. ';' .. job.at .. ';' .. (job.startedAt or '') .. ';' .. job.
 .. options .. ';' .. tail .. job.rest
 end
 if job.noticeMs then options = options .. 'n' .. job.noticeMs end
+if job.noticeMs and job.announced then options = options .. 'a' end
 if job.deleted then options = options .. 'd' end
 if job.unadmitted then options = options .. 'u' end
 local finishedAt = job.finishedAt
@@ -392,80 +419,101 @@ end`;
 
 const recordsPiece = `local recordsKey, scheduleKey, dueKey = KEYS[2], KEYS[3], KEYS[4]
 local customer = string.sub(customerKey, #dueKey)
-local HOUR, MONTH, CENTURY = 3600000, 2592000000, 3155760000000
+local HOUR, DAY, MONTH, CENTURY = 3600000, 86400000, 2592000000, 3155760000000
 local APART = 1e15
 local TIDY = 10
-local records, scores, sweep = {}, {}, math.huge
+local records, scores, loaded, sweep = {}, {}, {}, math.huge
 local lastForget, holds = 0, false
+local function isHeld(job)
+return job.pinned ~= nil and job.state ~= 'l' and job.state ~= 'u'
+end
 local function forgetAt(job)
-if job.pinned then return date + CENTURY end
+if isHeld(job) then return date + CENTURY end
 if job.finishedAt then return job.metadataAt + (job.resultsAt and MONTH or 0) end
 return job.untilTime
 end
 local function taskOf(job)
 if not job.finishedAt then
 if job.overrunAt then return 'o', job.overrunAt end
-elseif job.resultsAt and not job.pinned then
+elseif job.resultsAt then
 if job.deleted then return 'm', job.metadataAt end
-if job.noticeMs then return 'e', job.resultsAt - job.noticeMs end
+if job.noticeMs and not job.announced then return 'e', job.resultsAt - job.noticeMs end
 return 'r', job.resultsAt
 end
 end
 local function keep(job, time)
 local task, at = taskOf(job)
 time = time or at or math.huge
-if task and time < math.huge then
-scores[job.id] = time
-if time < sweep then sweep = time end
-elseif job.pinned and job.resultsAt then
+if job.finishedAt and job.resultsAt and job.pinned then
 scores[job.id] = job.resultsAt + APART
+elseif task and time < math.huge then
+scores[job.id] = time
+sweep = math.min(sweep, time)
 else
 scores[job.id] = forgetAt(job) - APART
 end
 records[job.id] = writeRecord(job)
 job.kept = true
-if job.pinned then holds = true else lastForget = math.max(lastForget, forgetAt(job)) end
+if isHeld(job) then holds = true else lastForget = math.max(lastForget, forgetAt(job)) end
 end
 local function drop(job)
 records[job.id] = false
 job.kept = false
 end
+local function load(ids)
+if #ids == 0 then return end
+for i, text in ipairs(call('HMGET', recordsKey, unpack(ids))) do loaded[ids[i]] = text end
+end
 local function recordOf(id)
 if records[id] ~= nil then return records[id] end
-return call('HGET', recordsKey, id)
+if loaded[id] == nil then loaded[id] = call('HGET', recordsKey, id) end
+return loaded[id]
+end
+local function unswept()
+local first = call('ZRANGE', dueKey, 0, 0, 'WITHSCORES')
+return first[2] and tonumber(first[2]) < date - DAY and first or {}
 end
 local function expire(key, ms)
 call('PEXPIRE', key, math.ceil(ms * 1.0625))
 end
+local function countPins(by)
+local pins = (tonumber(read('.pins')) or 0) + by
+changed['.pins'] = pins > 0 and pins
+if pins > 0 then lasting = now + CENTURY end
+end
 local function liveOn()
-local ttl = call('PTTL', recordsKey)
+local ttl, last = call('PTTL', recordsKey), tonumber(read('.last'))
 local ms = lastForget - date
-if ttl > CENTURY / 2 then
-changed['.last'] = math.max(tonumber(read('.last')) or 0, lastForget)
-elseif holds or ttl < ms then
-if holds then
-changed['.last'] = date + math.max(ttl, ms, 0)
+if last and not read('.pins') then
+ms = math.max(ms, last - date)
+changed['.last'] = false
+elseif last or (holds and ttl < CENTURY / 2) then
+changed['.last'] = math.max(last or date + ttl, lastForget)
+if ttl > CENTURY / 2 then return end
 ms = CENTURY
+elseif ttl >= ms then
+return
 end
 expire(recordsKey, ms)
 expire(scheduleKey, ms)
 end
+local function index(flag, time)
+call('ZADD', dueKey, flag, time, customer)
+local ms = time - date + MONTH
+if call('PTTL', dueKey) < ms then expire(dueKey, ms) end
 end
 local function tidy()
 local ids = call('ZRANGEBYSCORE', scheduleKey, '-inf', date - APART, 'LIMIT', 0, TIDY)
 if micros % TIDY == 0 and call('ZRANGEBYSCORE', scheduleKey, 0, date - MONTH, 'LIMIT', 0, 1)[1] then
 for _, id in ipairs(call('ZRANDMEMBER', scheduleKey, TIDY * TIDY)) do ids[#ids + 1] = id end
 end
-if #ids == 0 then return end
+load(ids)
 local dropped = 0
-for i, text in ipairs(call('HMGET', recordsKey, unpack(ids))) do
-local id = ids[i]
-if records[id] == nil then
-local job = text and readRecord(text, id)
-if not job or forgetAt(job) <= date then
-records[id] = false
-if job and taskOf(job) then dropped = dropped + 1 end
-end
+for _, id in ipairs(ids) do
+local job = records[id] == nil and loaded[id] and readRecord(loaded[id], id)
+if job and forgetAt(job) <= date then
+drop(job)
+if taskOf(job) then dropped = dropped + 1 end
 end
 end
 if dropped > 0 then lapsed[#lapsed + 1] = dropped end
@@ -486,13 +534,11 @@ callAll('HSET', recordsKey, written)
 callAll('ZADD', scheduleKey, scored)
 callAll('HDEL', recordsKey, ids)
 callAll('ZREM', scheduleKey, ids)
-if added then liveOn() end
+if added or changed['.pins'] == false then liveOn() end
 local known = tonumber(read('.sweep'))
 if sweep < (known or math.huge) then
-call('ZADD', dueKey, 'LT', sweep, customer)
-local ms = sweep - date + MONTH
-if call('PTTL', dueKey) < ms then expire(dueKey, ms) end
-changed['.sweep'] = sweep
+index('LT', sweep)
+if latest > 0 then changed['.sweep'] = sweep end
 elseif known and jobs == 0 and sweep == math.huge
 and not call('ZRANGEBYSCORE', scheduleKey, 0, APART, 'LIMIT', 0, 1)[1] then
 call('ZREM', dueKey, customer)
@@ -505,13 +551,15 @@ put[#put + 1], put[#put + 2] = field, value
 elseif fields[field] ~= false then
 gone[#gone + 1] = field
 end
+fields[field] = value
 end
 callAll('HDEL', customerKey, gone)
+dirty = dirty or #gone > 0
 if #put > 1000 then
 callAll('HSET', customerKey, put)
 put, dirty = {}, true
 end
-dirty = dirty or #gone > 0
+changed, records, loaded, lastForget, holds, sweep = {}, {}, {}, 0, false, math.huge
 end`;
 
 const savePiece = `if changed then flush() end
@@ -574,7 +622,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', 'b391d1cd8b876650aed6a085c565ea7a39ce33b7', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', '4ef35ed09e2e8073dcc38bc4439ea7d1d7faf102', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref, '.plain' }
@@ -734,7 +782,50 @@ if refused then answer[1] = 0 end
 return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'ae05ae50f2843d58c0d6c928ab53a3c0a9aaa00c', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const claimShard = script('claim-shard', '9cdfc3c6d554d409a7b57bd8588f6a0d1385172a', [`local clock = redis.call('TIME')
+local date = math.floor(clock[1] * 1000 + clock[2] / 1000 + ARGV[1])
+local customers = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', date, 'LIMIT', 0, ARGV[2])
+for _, customer in ipairs(customers) do redis.call('ZADD', KEYS[1], date + ARGV[3], customer) end
+return customers`]);
+
+// prettier-ignore
+export const claim = script('claim', '9dd03019977984a6d6726c6a01a469890450a446', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
+local answer = { lapsed, -1, {} }
+local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])
+load(ids)
+local dropped = 0
+for _, id in ipairs(ids) do
+local job = loaded[id] and readRecord(loaded[id], id)
+if not job or forgetAt(job) <= date then
+records[id] = false
+if job then dropped = dropped + 1 end
+else
+if job.resultsAt and job.resultsAt <= date then job.announced = true end
+local task, at = taskOf(job)
+if task and at <= date and not (job.pinned and job.resultsAt) then
+job.tries = job.tries + 1
+keep(job, date + ARGV[3])
+answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = describe(job), task, job.tries
+else
+keep(job)
+end
+end
+end
+if dropped > 0 then lapsed[#lapsed + 1] = dropped end
+flush()
+local following = tonumber(call('ZRANGEBYSCORE', scheduleKey, 0, APART, 'WITHSCORES', 'LIMIT', 0, 1)[2])
+if due < math.huge then following = math.min(following or math.huge, wall(due)) end
+if following then
+index('CH', following)
+answer[2] = math.max(-1, date - following)
+else
+call('ZREM', dueKey, customer)
+end
+if latest > 0 then changed['.sweep'] = following or false end
+answer[3] = unswept()`, savePiece, `return answer`]);
+
+// prettier-ignore
+export const commit = script('commit', '602736cd08e7972f85b3e2b9a8bf1aa9380d3cc0', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -744,7 +835,7 @@ elseif job.state == 'p' then
 start(job)
 answer = 'committed'
 elseif job.state == 'l' then
-chargeRates(job)
+reinstate(job)
 start(job)
 answer = 'reinstated'
 elseif job.state == 'r' then
@@ -756,27 +847,90 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'a5f255d3d52750cb3914d046b01da9b42a16ce8a', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local DAY = 86400000
-local job = findJob(ARGV[2])
+export const confirm = script('confirm', '582894666b2890e56d393f7aa491088b12cf008a', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
+local ids, confirmed = {}, 0
+for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end
+load(ids)
+for i = 2, #ARGV, EACH do
+local job = find(ARGV[i + 3])
+if job and job.finishedAt == tonumber(ARGV[i + 1]) and job.resultsAt == tonumber(ARGV[i + 2]) and taskOf(job) == ARGV[i] then
+confirmed = confirmed + 1
+if ARGV[i] == 'm' then
+drop(job)
+else
+if ARGV[i] == 'r' then job.deleted = true else job.announced = true end
+job.tries = 0
+keep(job)
+end
+end
+end`, savePiece, `return { confirmed, lapsed }`]);
+
+// prettier-ignore
+export const expireNow = script('expire-now', 'cc49181c004499683d4a7d770e1aabc6ba8562da', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+local answer = 'expired'
+if not job or job.state == 'u' or job.state == 'l' then
+answer = 'unknown'
+elseif not job.finishedAt then
+answer = 'unfinished'
+elseif not job.resultsAt then
+answer = 'not-retained'
+elseif job.pinned and ARGV[3] ~= '1' then
+answer = 'pinned'
+else
+local already = job.resultsAt <= date
+if already then answer = 'already' else job.resultsAt = date end
+job.announced = true
+if job.pinned then
+pin(job, nil)
+elseif not already or tonumber(call('ZSCORE', scheduleKey, job.id)) < 0 then
+job.tries = 0
+keep(job)
+end
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const extend = script('extend', '49efa0b4bb77925690bf8b910120b425a869bd84', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
+local answer = 'extended'
+if not job or job.state == 'u' or job.state == 'l' then
+answer = 'unknown'
+elseif not job.finishedAt then
+answer = 'unfinished'
+elseif not job.resultsAt then
+answer = 'not-retained'
+elseif not job.pinned and job.resultsAt <= date then
+answer = 'expired'
+elseif to <= job.resultsAt then
+answer = 'kept'
+else
+job.resultsAt, job.metadataAt = to, math.max(job.metadataAt, to)
+job.announced, job.tries = false, 0
+keep(job)
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const finish = script('finish', '50dddbd267b9e2675490eee7985c181d57e09ce3', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
 if not job then
-answer = 'unknown'
+answer = times and 'finished' or 'unknown'
 keep({
-id = ARGV[2], run = ARGV[2], state = ARGV[3], admittedAt = date, startedAt = date, finishedAt = date, metadataAt = date + DAY,
-unadmitted = true, tries = 0, rest = '',
+id = ARGV[2], run = ARGV[2], state = ARGV[3], admittedAt = date, startedAt = date, finishedAt = date, tries = 0, rest = '',
+resultsAt = times and date + times.resultsMs, metadataAt = date + (times and times.metadataMs or DAY),
+unadmitted = not times,
 })
 elseif job.state == 'u' then
 answer = 'refunded'
 elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
-if job.state == 'l' then chargeRates(job) end
-finish(job, ARGV[3])
+if job.state == 'l' then reinstate(job) end
+finish(job, ARGV[3], times)
 answer = 'finished'
 else
 answer = 'already'
-end`, savePiece, `return { answer, lapsed }`]);
+end
+local waiting = ARGV[6] == '1' and unswept() or {}`, savePiece, `return { answer, lapsed, waiting }`]);
 
 // prettier-ignore
-export const job = script('job', 'fbc7703bf4851ca1580e85473253022428f2a329', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '3a4fb16793afc248d71d6b44f5ce77cc0d87d202', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -791,7 +945,27 @@ export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a5743
 return stored and string.sub(stored, 9) or ''`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '113c632a518a008ddc59abfdfcf2c09ec2f749fe', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const pin = script('pin', '09a2ec47aa71a1827834765c8a38f83d9e206c9f', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+local answer = 'pinned'
+if not job or job.state == 'u' or job.state == 'l' then
+answer = 'unknown'
+elseif job.finishedAt and not job.resultsAt then
+answer = 'not-retained'
+elseif job.finishedAt and not job.pinned and job.resultsAt <= date then
+answer = 'expired'
+else
+pin(job, ARGV[3])
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const postpone = script('postpone', 'e64c32644fc1b9d529579992d6858437ab94916a', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
+if job and job.kept and job.finishedAt == tonumber(ARGV[4]) and job.tries == tonumber(ARGV[5]) and taskOf(job) == ARGV[3] then
+keep(job, ARGV[6] == '' and math.huge or date + ARGV[6])
+answer = 1
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const reconcile = script('reconcile', 'dfdb9e5c45f885a42a5afd6a5adc52de7010be34', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -832,7 +1006,7 @@ charges = ref .. '.' .. overrideRef .. '~' .. table.concat(rates, ','),
 elseif job.leased then
 job = nil
 elseif job.state == 'l' then
-chargeRates(job)
+reinstate(job)
 elseif job.state ~= 'r' then
 job = nil
 end
@@ -844,7 +1018,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', '2be7b54c9b9bbaab5de85058fd1b3f7e66f6c569', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const refund = script('refund', 'bd32c82bccaef96054a34912dfcf8202e0b35a0d', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -852,14 +1026,14 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '89cdae3d1345e19cc886692ed83732e8515dba04', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const renew = script('renew', '2f3a7a3bf60f62fc9fc1e044c0e601cec46b8430', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
 elseif job.state == 'p' or job.state == 'l' then
 answer = job.state == 'p' and 'renewed' or 'reinstated'
 limitsOf(job)
-if job.state == 'l' then chargeRates(job) end
+if job.state == 'l' then reinstate(job) end
 job.state = 'p'
 lease(job, now + job.terms.pendingMs)
 elseif job.state == 'r' then
@@ -888,11 +1062,22 @@ end
 return 1`]);
 
 // prettier-ignore
-export const usage = script('usage', '6abdf243f7c2a929db57a3727aabcef9167d3cee', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[5])
+export const unpin = script('unpin', '0db7e082bb3e7dfb16a223c49310690c612c5b22', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+local answer = 'unpinned'
+if not job then
+answer = 'unknown'
+elseif not job.pinned then
+answer = 'not-pinned'
+else
+pin(job, nil)
+end`, savePiece, `return { answer, lapsed }`]);
+
+// prettier-ignore
+export const usage = script('usage', 'f130c3e0b6d25a98a4f0c16764dfee3c8ad9424f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[5])
 override = override and string.sub(override, 9)
 local overrides = override and cjson.decode(override)
-local running = {}
-local answer = { lapsed, override or '', running }
+local running, kept = {}, {}
+local answer = { lapsed, override or '', running, kept }
 local nextKey = 6
 for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
 local key, refundKey
@@ -925,4 +1110,18 @@ job.leased = true
 running[#running + 1] = describe(job)
 end
 end
+end
+local most = tonumber(ARGV[3])
+if most > 0 then
+flush()
+local ids = call('ZRANGEBYSCORE', scheduleKey, '(' .. date, APART, 'LIMIT', 0, most * 2)
+for _, id in ipairs(call('ZREVRANGEBYSCORE', scheduleKey, date, 0, 'LIMIT', 0, most)) do ids[#ids + 1] = id end
+for _, id in ipairs(call('ZRANGEBYSCORE', scheduleKey, '(' .. APART, '+inf', 'LIMIT', 0, most)) do ids[#ids + 1] = id end
+load(ids)
+for _, id in ipairs(ids) do
+local job = loaded[id] and readRecord(loaded[id], id)
+if job and job.resultsAt and (job.pinned or job.resultsAt > date) then kept[#kept + 1] = job end
+end
+table.sort(kept, function(a, b) return a.resultsAt < b.resultsAt end)
+for i = #kept, 1, -1 do kept[i] = i <= most and describe(kept[i]) or nil end
 end`, savePiece, `return answer`]);

@@ -10,7 +10,7 @@
 -- ARGV[4]  run
 --
 -- Answer   { what LimitStore.commit says, lapsed ids }
-local more, lapsed = { 'j' .. ARGV[2] }, {}
+local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
 --- @include open changes record records limits rates leases settle
 local job = findJob(ARGV[2])
 local answer
@@ -22,7 +22,7 @@ elseif job.state == 'p' then
   start(job)
   answer = 'committed'
 elseif job.state == 'l' then
-  chargeRates(job)
+  reinstate(job)
   start(job)
   answer = 'reinstated'
 elseif job.state == 'r' then

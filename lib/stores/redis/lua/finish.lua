@@ -8,27 +8,33 @@
 -- ARGV[1]  added to the server's time, ms
 -- ARGV[2]  the job's id
 -- ARGV[3]  the state it ends in, as records write it
+-- ARGV[4]  how long its results are kept, ms; '' where its terms say
+-- ARGV[5]  how long its metadata are kept, ms
+-- ARGV[6]  1: to be told whether anybody sweeps
 --
--- Answer   { what LimitStore.finish says, lapsed ids }
-local more, lapsed = { 'j' .. ARGV[2] }, {}
+-- Answer   { what LimitStore.finish says, lapsed ids, then { customer, score } of the one of the shard that has waited for a
+--            sweeper for longest, if that is more than a day, or {} }
+local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
 --- @include open changes record records limits rates leases settle
-local DAY = 86400000
 local job = findJob(ARGV[2])
+local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
 if not job then
-  answer = 'unknown'
+  answer = times and 'finished' or 'unknown'
   keep({
-    id = ARGV[2], run = ARGV[2], state = ARGV[3], admittedAt = date, startedAt = date, finishedAt = date, metadataAt = date + DAY,
-    unadmitted = true, tries = 0, rest = '',
+    id = ARGV[2], run = ARGV[2], state = ARGV[3], admittedAt = date, startedAt = date, finishedAt = date, tries = 0, rest = '',
+    resultsAt = times and date + times.resultsMs, metadataAt = date + (times and times.metadataMs or DAY),
+    unadmitted = not times,
   })
 elseif job.state == 'u' then
   answer = 'refunded'
 elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
-  if job.state == 'l' then chargeRates(job) end
-  finish(job, ARGV[3])
+  if job.state == 'l' then reinstate(job) end
+  finish(job, ARGV[3], times)
   answer = 'finished'
 else
   answer = 'already'
 end
+local waiting = ARGV[6] == '1' and unswept() or {}
 --- @include save
-return { answer, lapsed }
+return { answer, lapsed, waiting }

@@ -8,7 +8,8 @@
 -- ARGV[2]  the job's id
 --
 -- Answer   { job, lapsed ids } or { '', lapsed ids }; a job is { id, state as records write it, admitted at, started at or '',
---          finished at or '', lease until or '', plan or '' }, times as dates in ms
+--          finished at or '', lease until or '', plan or '', results expire at or '', metadata expire at or '', expired or '', why it
+--          is pinned or '' }, times as dates in ms
 local more, lapsed = { 'j' .. ARGV[2] }, {}
 --- @include open changes record records limits rates leases settle
 local job = findJob(ARGV[2])

@@ -60,7 +60,7 @@ for i = 5, #ARGV do
   elseif job.leased then
     job = nil
   elseif job.state == 'l' then
-    chargeRates(job)
+    reinstate(job)
   elseif job.state ~= 'r' then
     job = nil
   end

@@ -8,7 +8,7 @@
 -- ARGV[2]  the job's id
 --
 -- Answer   { what LimitStore.renew says, lapsed ids }
-local more, lapsed = { 'j' .. ARGV[2] }, {}
+local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
 --- @include open changes record records limits rates leases settle
 local job = findJob(ARGV[2])
 local answer
@@ -17,7 +17,7 @@ if not job then
 elseif job.state == 'p' or job.state == 'l' then
   answer = job.state == 'p' and 'renewed' or 'reinstated'
   limitsOf(job)
-  if job.state == 'l' then chargeRates(job) end
+  if job.state == 'l' then reinstate(job) end
   job.state = 'p'
   lease(job, now + job.terms.pendingMs)
 elseif job.state == 'r' then

@@ -138,13 +138,26 @@ local function start(job)
   if job.leased then sweep = math.min(sweep, wall(hardEndOf(job))) end
 end
 
-local function finish(job, state)
+-- Ends the job. What it leaves behind is kept as its terms say, or `times`.
+local function finish(job, state, times)
   limitsOf(job)
-  job.state = state
+  local terms = job.terms
+  local retention = terms.retention or {}
+  local failed = state == 'f' or state == 'o'
+  times = times or failed and retention.failed or terms.retention
+  -- Held by a pin, though nothing says how long it is kept without.
+  if job.pinned and not times then times = { resultsMs = 0, metadataMs = terms.rememberMs } end
+  job.state, job.tries, job.overrunAt, job.noticeMs = state, 0, nil, retention.noticeMs
   job.finishedAt, job.admittedAt, job.startedAt = date, wall(job.at / 1000), wall(job.startedAt or now)
-  job.metadataAt = date + job.terms.rememberMs
-  job.tries = 0
+  job.resultsAt = times and date + times.resultsMs
+  job.metadataAt = date + (times and times.metadataMs or terms.rememberMs)
   release(job)
+end
+
+-- A job that had lapsed is charged anew.
+local function reinstate(job)
+  chargeRates(job)
+  if job.pinned then countPins(1) end
 end
 
 -- Gives back all that the job was charged.
@@ -152,8 +165,22 @@ local function undo(job, state)
   for _, entry in ipairs(limitsOf(job)) do
     if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
   end
+  if job.pinned then countPins(-1) end
   job.state = state
   release(job, math.min(HOUR, job.terms.rememberMs))
+end
+
+-- Writes what changed of a job that goes on as it is.
+local function store(job)
+  if job.leased then changed['j' .. job.id] = writeRecord(job) else keep(job) end
+end
+
+-- `nil` is no pin.
+local function pin(job, reason)
+  local held = isHeld(job)
+  job.pinned, job.tries = reason, 0
+  if held ~= isHeld(job) then countPins(held and -1 or 1) end
+  store(job)
 end
 
 local function describe(job)
@@ -166,7 +193,12 @@ local function describe(job)
       plan = job.terms.plan
     end
   end
+  local expired = ''
+  if job.resultsAt and not job.pinned and date >= job.resultsAt then
+    expired = date >= job.metadataAt and 'metadata' or 'results'
+  end
   return {
     job.id, job.state, admittedAt, startedAt or '', job.finishedAt or '', job.leased and wall(job.untilTime) or '', plan or '',
+    job.resultsAt or '', job.resultsAt and job.metadataAt or '', expired, job.pinned or '',
   }
 end

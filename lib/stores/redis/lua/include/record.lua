@@ -10,8 +10,8 @@
 -- Options are letters with numbers:
 --   R  length of the run, left out where it is the id      P  length of the reason why it is pinned
 --   t  how often its task was claimed                      o  when it must have ended, a date
---   n  how long before the expiry it is to be announced    d  its results are deleted
---   u  it was finished before anyone admitted it here
+--   n  how long before the expiry it is to be announced    a  it was
+--   d  its results are deleted                             u  it was finished before anyone admitted it here
 -- The tail is the run, the reason, and the rest: of a job without lease that may get one again its terms as JSON, of one
 -- that never will its plan.
 local function readRecord(text, id)
@@ -43,6 +43,8 @@ local function readRecord(text, id)
       job.overrunAt = number
     elseif letter == 'n' then
       job.noticeMs = number
+    elseif letter == 'a' then
+      job.announced = true
     elseif letter == 'd' then
       job.deleted = true
     elseif letter == 'u' then
@@ -64,6 +66,7 @@ local function writeRecord(job)
       .. options .. ';' .. tail .. job.rest
   end
   if job.noticeMs then options = options .. 'n' .. job.noticeMs end
+  if job.noticeMs and job.announced then options = options .. 'a' end
   if job.deleted then options = options .. 'd' end
   if job.unadmitted then options = options .. 'u' end
   local finishedAt = job.finishedAt
