@@ -33,6 +33,10 @@ export class Keys {
     return `${this.#tagOf(shard)}due`;
   }
 
+  overridesOf(shard: number): string {
+    return `${this.#tagOf(shard)}overrides`;
+  }
+
   /** The Redis Cluster hash slot of the customer's keys. */
   slotOf(customer: string): number {
     return crc16(`${this.prefix}:s${crc16(customer) % this.shards}`) % HASH_SLOTS;
@@ -73,8 +77,9 @@ export class CustomerKeys {
     return [this.book, this.records, this.schedule, this.due];
   }
 
-  get override(): string {
-    return `${this.tag}o:${this.customer}`;
+  /** Of all customers of the shard. */
+  get overrides(): string {
+    return `${this.tag}overrides`;
   }
 
   /** The log of each creation rate and the log of its refunds, in the order of the limits. */

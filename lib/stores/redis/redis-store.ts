@@ -19,19 +19,13 @@ import type {
 } from '../store.js';
 import { connect } from './connect.js';
 import type { RedisConnection } from './connection.js';
-import {
-  decodeDecision,
-  decodeJob,
-  decodeOverride,
-  decodeStates,
-  encodeEnd,
-  encodeLimits,
-  encodeTerms,
-} from './encoding.js';
+import { decodeDecision, decodeStates } from './decisions.js';
+import { decodeJob, encodeAmounts, encodeEnd, encodeLimits, encodeTerms } from './encoding.js';
 import type { IoredisClient } from './ioredis.js';
-import { Keys, SCHEMA, type CustomerKeys } from './keys.js';
+import { Keys, SCHEMA } from './keys.js';
 import { redisLimiter } from './limiter.js';
 import type { NodeRedisClient } from './node-redis.js';
+import { decodeOverride, Overrides } from './overrides.js';
 import { RefusalCache } from './refusal-cache.js';
 import { ScriptRunner } from './script-runner.js';
 import * as scripts from './scripts.js';
@@ -87,6 +81,7 @@ export class RedisStore implements LimitStore {
   readonly #refusals: RefusalCache | undefined;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #sweeping: Sweeping;
+  readonly #overrides: Overrides;
   #closed = false;
 
   constructor(options: RedisStoreOptions) {
@@ -110,9 +105,13 @@ export class RedisStore implements LimitStore {
     this.#refusals = refusalCache ? new RefusalCache() : undefined;
     const layout = { key: this.#keys.layout, value: JSON.stringify({ schema: SCHEMA, shards }) };
     this.#runner = new ScriptRunner(client, layout, timeoutMs);
-    this.#sweeping = new Sweeping({
+    const runs = {
       keys: this.#keys,
-      run: (...args) => this.#run(...args),
+      run: (...args: Parameters<ScriptRunner['run']>) => this.#run(...args),
+    };
+    this.#overrides = new Overrides(runs);
+    this.#sweeping = new Sweeping({
+      ...runs,
       tell: (customer, found) => this.#tell(customer, found),
       emit: (event) => this.#emit(event),
       now: () => performance.now() + this.#offset(),
@@ -120,21 +119,35 @@ export class RedisStore implements LimitStore {
   }
 
   async admit(request: AdmitRequest): Promise<Decision> {
-    const { ref, run, terms } = request;
-    const { ref: termsRef, json, args } = encodeTerms(terms);
+    const { ref, run, terms, amounts } = request;
+    const encoded = encodeTerms(terms);
+    const amountsJson = amounts === undefined ? '' : JSON.stringify(amounts);
     // A job whose id the client chose may exist already, whatever the limits say.
     const cache = run === ref.id && request.adopt !== true && !this.#closed ? this.#refusals : undefined;
-    const known = cache?.get(ref.customer, termsRef, performance.now());
+    const asked = encoded.ref + amountsJson;
+    const known = cache?.get(ref.customer, asked, performance.now());
     if (known !== undefined) return known;
     const keys = this.#keys.ofCustomer(ref.customer);
+    const { ref: termsRef, json, maxRun } = encoded;
+    const adopt = request.adopt === true ? '1' : '';
     const reply = (await this.#run(
       scripts.admit,
-      [...keys.all, keys.override, ...keys.logs(terms.limits)],
-      [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
+      [...keys.all, keys.overrides, ...keys.logs(terms.limits)],
+      [
+        ref.id,
+        run,
+        termsRef,
+        json,
+        String(terms.pendingMs),
+        adopt,
+        maxRun,
+        amountsJson,
+        ...encodeAmounts(encoded, request),
+      ],
     )) as unknown[];
     this.#tell(ref.customer, reply[1]);
     const decision = decodeDecision(request, reply);
-    cache?.set(ref.customer, termsRef, decision, performance.now());
+    cache?.set(ref.customer, asked, decision, performance.now());
     return decision;
   }
 
@@ -150,10 +163,11 @@ export class RedisStore implements LimitStore {
     return this.#onJob(scripts.renew, ref, []);
   }
 
-  finish(ref: JobRef, { state, retention }: Outcome): ReturnType<LimitStore['finish']> {
+  finish(ref: JobRef, { state, units, retention }: Outcome): ReturnType<LimitStore['finish']> {
     const times = retention ? [String(retention.resultsMs), String(retention.metadataMs)] : ['', ''];
-    const args = [encodeEnd(state), ...times, this.#sweeping.asks() ? '1' : ''];
-    return this.#onJob(scripts.finish, ref, args);
+    const used = units === undefined ? '' : JSON.stringify(units);
+    const asks = this.#sweeping.asks() ? '1' : '';
+    return this.#onJob(scripts.finish, ref, [encodeEnd(state), ...times, used, asks]);
   }
 
   async job(ref: JobRef): Promise<StoredJob | undefined> {
@@ -163,18 +177,20 @@ export class RedisStore implements LimitStore {
 
   async usage(customer: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
     const keys = this.#keys.ofCustomer(customer);
-    const [lapsed, override, running, keptJobs, ...rows] = (await this.#run(
+    const [lapsed, stored, running, keptJobs, ...rows] = (await this.#run(
       scripts.usage,
-      [...keys.all, keys.override, ...keys.logs(limits)],
+      [...keys.all, keys.overrides, ...keys.logs(limits)],
       [encodeLimits(limits).json, String(Math.min(kept, MOST_KEPT))],
     )) as unknown[];
     this.#tell(customer, lapsed);
+    const override = decodeOverride(String(stored));
     return {
-      limits: decodeStates(limits, String(override), rows),
+      limits: decodeStates(limits, override, rows),
       kept: (keptJobs as unknown[][]).map((job) => decodeJob(customer, job)),
       running: (running as unknown[][])
         .map((job) => decodeJob(customer, job))
         .sort((a, b) => a.admittedAt - b.admittedAt),
+      ...(override && { override }),
     };
   }
 
@@ -188,7 +204,7 @@ export class RedisStore implements LimitStore {
     const { ref, json } = encodeTerms(terms);
     const [lapsed, finished, restored] = (await this.#run(
       scripts.reconcile,
-      [...keys.all, keys.override],
+      [...keys.all, keys.overrides],
       [String(graceMs), ref, json, ...runningIds],
     )) as [unknown, string[], string[]];
     this.#tell(customer, lapsed);
@@ -224,21 +240,17 @@ export class RedisStore implements LimitStore {
     return this.#onJob(scripts.expireNow, ref, [force ? '1' : '']);
   }
 
-  async overrides(): ReturnType<LimitStore['overrides']> {
-    throw new Error('not yet');
-  }
-
-  async setOverride(customer: string, set: Override | null): Promise<void> {
-    const { ref, json } = set === null ? { ref: '', json: '' } : encodeLimits(set.limits);
-    const keys = this.#openKeys(customer);
-    await this.#runner.run(scripts.setOverride, [keys.override, keys.book], [ref, json]);
+  async setOverride(customer: string, override: Override | null): Promise<void> {
+    await this.#overrides.set(customer, override);
     this.#refusals?.forget(customer);
   }
 
-  async override(customer: string): Promise<Override | null> {
-    const json = await this.#runner.run(scripts.override, [this.#openKeys(customer).override], []);
-    const limits = decodeOverride(String(json));
-    return limits && { limits };
+  override(customer: string): Promise<Override | null> {
+    return this.#overrides.get(customer);
+  }
+
+  overrides(): ReturnType<LimitStore['overrides']> {
+    return this.#overrides.all();
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
@@ -273,7 +285,8 @@ export class RedisStore implements LimitStore {
     const [answer, found, waiting] = reply as [T, unknown, ([string, string] | [])?];
     this.#tell(ref.customer, found);
     // What this process does may make room for the customer at once; what others do, within a second.
-    if (answer === 'finished' || answer === 'refunded') this.#refusals?.forget(ref.customer);
+    if (answer === 'finished' || answer === 'unsettled' || answer === 'refunded')
+      this.#refusals?.forget(ref.customer);
     // That nobody sweeps is no failure of this operation, nor is it that this can't be found out.
     if (waiting?.length) await this.#sweeping.look(waiting).catch(() => undefined);
     return answer;
@@ -282,11 +295,6 @@ export class RedisStore implements LimitStore {
   #run(script: Script, keys: string[], args: string[]): Promise<unknown> {
     this.#assertOpen();
     return this.#runner.run(script, keys, [String(this.#offset()), ...args]);
-  }
-
-  #openKeys(customer: string): CustomerKeys {
-    this.#assertOpen();
-    return this.#keys.ofCustomer(customer);
   }
 
   #assertOpen(): void {

@@ -166,7 +166,7 @@ changed['j' .. job.id] = writeRecord(job)
 end
 if job.leased then sweep = math.min(sweep, wall(hardEndOf(job))) end
 end
-local function finish(job, state, times)
+local function finish(job, state, times, units)
 limitsOf(job)
 local terms = job.terms
 local retention = terms.retention or {}
@@ -177,15 +177,31 @@ job.state, job.tries, job.overrunAt, job.noticeMs = state, 0, nil, retention.not
 job.finishedAt, job.admittedAt, job.startedAt = date, wall(job.at / 1000), wall(job.startedAt or now)
 job.resultsAt = times and date + times.resultsMs
 job.metadataAt = date + (times and times.metadataMs or terms.rememberMs)
+local settled = settleQuotas(job, units, times ~= nil)
 release(job)
+return settled
 end
 local function reinstate(job)
-chargeRates(job)
+for _, entry in ipairs(limitsOf(job)) do
+entry.at, entry.date = stamp, date
+if entry.charged and entry.limit.kind == 'quota' then
+chargeQuota(entry, entry.amount, true)
+elseif entry.charged then
+owe('+', entry.limit, entry.counter, stamp)
+end
+end
+job.at = stamp
+job.charges = string.gsub(string.gsub(job.charges, '@%d+', ''), '%^%d+', '')
+if ahead > 0 then job.charges = string.gsub(job.charges, '#[%d,]+', '%0^' .. string.format('%.0f', ahead)) end
 if job.pinned then countPins(1) end
 end
 local function undo(job, state)
 for _, entry in ipairs(limitsOf(job)) do
-if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
+if entry.charged and entry.limit.kind == 'quota' then
+chargeQuota(entry, -entry.amount)
+elseif entry.charged then
+owe('-', entry.limit, entry.counter, entry.at)
+end
 end
 if job.pinned then countPins(-1) end
 job.state = state
@@ -226,17 +242,18 @@ if limit.key then return limit.name .. '\\0' .. limit.key end
 return limit.name
 end
 local function overridden(limit, override)
-for i = override and #override.limits or 0, 1, -1 do
-local other = override.limits[i]
-if other.name == limit.name then
-if other.kind ~= limit.kind then return limit end
+if not override then return limit end
+local other = limit
+for _, one in ipairs(override.limits) do
+if one.name == limit.name then other = one end
+end
+if other.kind ~= limit.kind then other = limit end
+if other == limit and override.mode ~= 'shadow' then return limit end
 local copy = {}
 for property, value in pairs(other) do copy[property] = value end
 copy.key = limit.key
+if override.mode == 'shadow' then copy.mode = 'shadow' end
 return copy
-end
-end
-return limit
 end
 local function termsOf(job, ref)
 if ref == '' then return nil end
@@ -249,19 +266,27 @@ end
 local function limitsOf(job)
 if job.limits then return job.limits end
 local limits, seen = {}, {}
-for ref, overrideRef, shadowed, at in string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)@?(%d*)') do
+for ref, overrideRef, free, amounts, at, wasAhead in
+string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)#?([%d,]*)@?(%d*)%^?(%d*)') do
 local of, override = termsOf(job, ref), termsOf(job, overrideRef)
 job.terms = job.terms or of
-for i, limit in ipairs(of.limits) do
-local counter = counterOf(limit)
+if at == '' then at = job.at end
+local nextAmount, maxRun = string.gmatch(amounts, '%d+'), math.huge
+local first = #limits + 1
+for i, asked in ipairs(of.limits) do
+local limit, counter = overridden(asked, override), counterOf(asked)
+local amount = limit.kind == 'quota' and tonumber(nextAmount() or 0) or nil
+maxRun = math.min(maxRun, limit.maxRunMs or math.huge)
 if not seen[counter] then
-seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
+seen[counter] = limit.kind ~= 'creation-rate' or limit.limit ~= nil
 limits[#limits + 1] = {
-limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
-charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
+limit = limit, counter = counter, at = at, amount = amount,
+date = math.floor((at - (tonumber(wasAhead) or 0)) / 1000),
+charged = not string.find(',' .. free .. ',', ',' .. i .. ',', 1, true),
 }
 end
 end
+for i = first, #limits do limits[i].maxRun = maxRun end
 end
 job.limits = limits
 return limits
@@ -327,7 +352,15 @@ end
 local now, stamp, date = math.floor(micros / 1000), string.format('%.0f', micros), math.floor((micros - ahead) / 1000)
 local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
-local put, changed, read, flush, needed, lasting = {}`;
+local put, changed, read, flush, lastQuota, needed, lasting = {}`;
+
+const overridePiece = `local function overrideIn(key)
+local stored = call('HGET', key, customer)
+local ref, expiresAt, json = string.match(stored or '', '^(%S+) %d+ (%d*)\\n([^\\n]*)\\n')
+if not ref or (expiresAt ~= '' and tonumber(expiresAt) <= date) then return '', '' end
+terms[ref] = cjson.decode(json)
+return stored, ref, json
+end`;
 
 const owedPiece = `local function settleLog(counter, key, refundKey)
 for sign, at, time, windowMs, most in string.gmatch(owedOf(counter), '([+-])(%d+)@(%d+)/(%d+)/(%d+)') do
@@ -343,18 +376,105 @@ end
 setOwed(counter, '')
 end`;
 
+const periodPiece = `local function periodOf(per, at)
+if per == 's' then return 0, 0 end
+local length = per == 'h' and 3600000 or 86400000
+local start = at - at % length
+if per ~= 'm' then return start, start + length end
+local function monthOf(days)
+local shifted = days + 719468
+local rest = shifted % 146097
+local years = math.floor((rest - math.floor(rest / 1460) + math.floor(rest / 36524) - math.floor(rest / 146096)) / 365)
+local day = rest - (365 * years + math.floor(years / 4) - math.floor(years / 100))
+return days - day + math.floor((153 * math.floor((5 * day + 2) / 153) + 2) / 5)
+end
+local first = monthOf(start / 86400000)
+return first * 86400000, monthOf(first + 31) * 86400000
+end`;
+
+const quotasPiece = `local PERS = { hour = 'h', day = 'd', month = 'm', stored = 's' }
+local function correct(counter, per, start, ending, by, untilDate)
+local field = 'q' .. counter
+local head, found, text = per .. start .. '-' .. ending .. ':', false, ''
+local function add(which, used, time)
+if time > date or (per == 's' and used > 0) then
+text = text .. which .. string.format('%.0f', used) .. ':' .. string.format('%.0f', time) .. ';'
+end
+end
+for which, used, time in string.gmatch(read(field) or '', '(%a%d+%-%d+:)(%d+):(%d+);') do
+used, time = tonumber(used), tonumber(time)
+if which == head and (untilDate or per == 's' or time > date) then
+found = true
+used, time = math.max(0, used + by), math.max(time, untilDate or 0)
+end
+add(which, used, time)
+end
+if not found then
+if not untilDate then return false end
+local older = text
+text = ''
+add(head, math.max(0, by), untilDate)
+text = text .. older
+end
+if untilDate then lasting = math.max(lasting or 0, now + untilDate - date) end
+changed[field] = text ~= '' and text
+return true
+end
+local function usedOf(counter, per)
+local start, ending = periodOf(per, date)
+local used = string.match(';' .. (read('q' .. counter) or ''), ';' .. per .. start .. '%-' .. ending .. ':(%d+)')
+return tonumber(used) or 0, ending
+end
+local function rememberedUntil(entry, ending)
+return ending + math.min(entry.maxRun, 2592000000) + 86400000
+end
+local function chargeQuota(entry, by, make)
+local per = PERS[entry.limit.per]
+local start, ending = periodOf(per, entry.date)
+return correct(entry.counter, per, start, ending, by, make and (per == 's' and 0 or rememberedUntil(entry, ending)))
+end
+local function settleQuotas(job, units, keeps)
+local settled = true
+for _, entry in ipairs(limitsOf(job)) do
+if entry.charged and entry.limit.kind == 'quota' then
+local isStored = entry.limit.per == 'stored'
+local used = units and units[entry.limit.unit] or entry.amount
+if isStored and not keeps then used = 0 end
+if isStored and used > 0 then
+job.stored = job.stored or {}
+job.stored[#job.stored + 1] = { counter = entry.counter, amount = used }
+end
+local by = used - entry.amount
+if by ~= 0 and not chargeQuota(entry, by) then
+local _, ending = periodOf(PERS[entry.limit.per], entry.date)
+if not isStored and rememberedUntil(entry, ending) <= date then
+settled = false
+elseif by > 0 then
+chargeQuota(entry, by, true)
+end
+end
+end
+end
+return settled
+end
+lastQuota = function()
+local last = 0
+local entries = call('HGETALL', customerKey)
+for i = 1, #entries, 2 do
+if string.sub(entries[i], 1, 1) == 'q' then
+for per, used, time in string.gmatch(entries[i + 1], '(%a)%d+%-%d+:(%d+):(%d+);') do
+local ms = per == 's' and call('PTTL', KEYS[2]) or time - date
+last = math.max(last, now + ms)
+end
+end
+end
+return last
+end`;
+
 const ratesPiece = `local function owe(sign, limit, counter, at)
 if limit.kind ~= 'creation-rate' or not limit.limit then return end
 local time = sign == '+' and at or stamp
 setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
-end
-local function chargeRates(job)
-for _, entry in ipairs(limitsOf(job)) do
-entry.at = stamp
-if entry.charged then owe('+', entry.limit, entry.counter, stamp) end
-end
-job.at = stamp
-job.charges = string.gsub(job.charges, '@%d+', '')
 end`;
 
 const recordPiece = `local function readRecord(text, id)
@@ -392,6 +512,11 @@ elseif letter == 'd' then
 job.deleted = true
 elseif letter == 'u' then
 job.unadmitted = true
+elseif letter == 's' then
+job.stored = job.stored or {}
+job.stored[#job.stored + 1] = { amount = number }
+elseif letter == 'c' then
+job.stored[#job.stored].counter, tail = string.sub(tail, 1, number), string.sub(tail, number + 1)
 end
 end
 job.rest = tail
@@ -411,6 +536,10 @@ if job.noticeMs then options = options .. 'n' .. job.noticeMs end
 if job.noticeMs and job.announced then options = options .. 'a' end
 if job.deleted then options = options .. 'd' end
 if job.unadmitted then options = options .. 'u' end
+for _, one in ipairs(job.stored or {}) do
+options = options .. 's' .. string.format('%.0f', one.amount) .. 'c' .. #one.counter
+tail = tail .. one.counter
+end
 local finishedAt = job.finishedAt
 return job.state .. ';' .. finishedAt .. ';' .. finishedAt - job.admittedAt .. ';' .. finishedAt - job.startedAt .. ';'
 .. (job.resultsAt and job.resultsAt - finishedAt or '') .. ';' .. job.metadataAt - finishedAt .. ';' .. options .. ';'
@@ -454,9 +583,15 @@ scores[job.id] = forgetAt(job) - APART
 end
 records[job.id] = writeRecord(job)
 job.kept = true
+if job.stored then lasting = math.max(lasting or 0, now + forgetAt(job) - date) end
 if isHeld(job) then holds = true else lastForget = math.max(lastForget, forgetAt(job)) end
 end
+local function giveBackStored(job)
+for _, one in ipairs(job.stored or {}) do correct(one.counter, 's', 0, 0, -one.amount) end
+job.stored = nil
+end
 local function drop(job)
+giveBackStored(job)
 records[job.id] = false
 job.kept = false
 end
@@ -569,7 +704,11 @@ local idle = window > 600000 and window or 600000
 local wanted = now + idle
 if jobs > 0 and needed and needed > wanted then wanted = needed end
 if lasting and lasting > wanted then wanted = lasting end
-local renew = keep < wanted or (changed and jobs == 0 and keep > wanted + idle and not read('.pins'))
+local renew = keep < wanted
+if changed and jobs == 0 and keep > wanted + idle and not read('.pins') then
+wanted = math.max(wanted, lastQuota())
+renew = keep > wanted + idle
+end
 if renew then
 keep = wanted + idle
 put[size + 1], put[size + 2] = '.keep', keep
@@ -622,44 +761,47 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '4ef35ed09e2e8073dcc38bc4439ea7d1d7faf102', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', '986884b6f2f55dab607f40b279c7a216a7763e0c', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
-local FIRST, EACH = 8, 4
+local FIRST, EACH = 10, 4
 local more = { 'j' .. id, 't' .. ref, '.plain' }
-for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end`, openPiece, `local count = (#ARGV - FIRST + 1) / EACH
+for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end`, openPiece, `local RATE, QUOTA = 119, 113
+local count = (#ARGV - FIRST + 1) / EACH
 local rare = book[9] or not book[10] or not book[11] or now >= due
 for n = 1, count do
-if book[11 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
+if book[11 + n] and string.byte(ARGV[FIRST + (n - 1) * EACH]) == RATE then rare = true end
 end
-local lapsed, overrideJson, overrideRef = {}, '', ''
-local replayed, known, take, beforeCharge, addToJob
-if rare or call('HEXISTS', KEYS[2], id) > 0 then`, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
+local lapsed, override, overrideRef, maxRun = {}, '', '', tonumber(ARGV[8])
+local replayed, known, slow, beforeCharge, addToJob
+if rare or call('HEXISTS', KEYS[2], id) > 0 then`, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `slow = true
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
-local override = call('GET', KEYS[5])
-if override then
-overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
-terms[overrideRef] = cjson.decode(overrideJson)
-elseif not book[11] then
-changed['.plain'] = 1
-end
+local job = find(id)
+local overrideJson
+override, overrideRef, overrideJson = overrideIn(KEYS[5])
+if override == '' and not book[11] then changed['.plain'] = 1 end
+local amounts = ARGV[9] ~= '' and cjson.decode(ARGV[9]) or {}
 local nextKey = 6
 for n = 1, count do
 local i = FIRST + (n - 1) * EACH
 local limit = overridden(asked.limits[n], terms[overrideRef])
 if limit ~= asked.limits[n] then
-ARGV[i + 1], ARGV[i + 2] = limit.limit or '', limit.windowMs or ''
+ARGV[i + 1], ARGV[i + 2] = limit.limit and string.format('%.0f', limit.limit) or '', limit.windowMs or ''
 ARGV[i + 3] = limit.mode == 'shadow' and '1' or ''
+if limit.maxRunMs then maxRun = math.min(maxRun, limit.maxRunMs) end
+if limit.kind == 'quota' then
+local amount = amounts[limit.unit] or (limit.unit == 'jobs' and 1 or 0)
+ARGV[i + 2] = PERS[limit.per] .. string.format('%.0f', amount)
+end
 end
 local counter = string.sub(ARGV[i], 2)
-if limit.kind == 'concurrency' then
-book[11 + n] = heldOf(counter)
-else
+if limit.kind == 'creation-rate' then
 if owedOf(counter) ~= '' then settleLog(counter, KEYS[nextKey], KEYS[nextKey + 1]) end
 nextKey = nextKey + 2
+else
+book[11 + n] = read(ARGV[i])
 end
 end
-local job = find(id)
 local ended = job and job.unadmitted
 local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
 if (ended and adopt) or (again and job.run ~= run) then
@@ -668,15 +810,15 @@ elseif again then
 local charged = {}
 if job.state == 'p' then
 for _, entry in ipairs(limitsOf(job)) do
-if entry.limit.kind == 'concurrency' or entry.limit.limit then charged[entry.counter] = 'own' end
+if entry.limit.kind ~= 'creation-rate' or entry.limit.limit then charged[entry.counter] = 'own' end
 end
 end
 known = {}
 for n = 1, count do
 known[n] = job.state ~= 'p' and 'settled' or charged[string.sub(ARGV[FIRST + (n - 1) * EACH], 2)]
 end
-addToJob = function(charges)
-job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp)
+addToJob = function(charges, wasAhead)
+job.charges = job.charges .. '+' .. charges .. (job.at == stamp and '' or '@' .. stamp) .. wasAhead
 keepTerms(job)
 lease(job, job.untilTime)
 end
@@ -685,21 +827,43 @@ beforeCharge = function()
 if job then drop(job) end
 local used = { [ref] = 1, [overrideRef] = 1 }
 if not book[10] then storeTerms(ref, ARGV[5], used) end
-if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
+if override ~= '' and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
 storeTerms(overrideRef, overrideJson, used)
 end
 end
 end
 end
-local answer = { 1, lapsed, overrideJson, '' }
-local charging, free, refused, shadowed = not known and not replayed, ',', false, ''
+local answer = { 1, lapsed, override, '' }
+local charging, free, refused, shadowed, amounts = not known and not replayed, ',', false, '', ''
 local nextKey = 6
 for n = 1, replayed and 0 or count do
 local i, row = FIRST + (n - 1) * EACH, n * 4
 local most, windowMs = ARGV[i + 1] ~= '' and tonumber(ARGV[i + 1]), ARGV[i + 2]
-local key, used, reset, retry, oldest = nil, 0, -1, -1, nil
+local key, used, reset, retry, oldest, amount, ending = nil, 0, -1, -1, nil, 1, nil
 if windowMs == '' then
 used = tonumber(book[11 + n]) or 0
+elseif string.byte(ARGV[i]) == QUOTA then
+local per = string.sub(windowMs, 1, 1)
+amounts = amounts .. (amounts == '' and '#' or ',') .. string.sub(windowMs, 2)
+amount = tonumber(string.sub(windowMs, 2))
+local sums = book[11 + n] or ''
+local which, start, finish, sum = string.match(sums, '^(%a)(%d+)%-(%d+):(%d+)')
+ending = tonumber(finish)
+if which == per and (per == 's' or (date < ending and date >= tonumber(start))) then
+used = tonumber(sum)
+else`, periodPiece, `start, ending = periodOf(per, date)
+local head, others = per .. start .. '-' .. ending .. ':', ''
+sum = '0:0'
+for before, its, time in string.gmatch(sums, '(%a%d+%-%d+:)(%d+):(%d+);') do
+if before == head then
+sum, used = its .. ':' .. time, tonumber(its)
+elseif tonumber(time) > date or (string.byte(before) == 115 and its ~= '0') then
+others = others .. before .. its .. ':' .. time .. ';'
+end
+end
+book[11 + n] = head .. sum .. ';' .. others
+end
+if used > 0 and per ~= 's' then reset = ending - date end
 else
 key = KEYS[nextKey]
 nextKey = nextKey + 2
@@ -717,21 +881,26 @@ local own = known and known[n]
 if not own then charging = true end
 if adopt then
 if key then free = free .. n .. ',' end
-elseif most and used - (own and 1 or 0) >= most and own ~= 'settled' then
+elseif most and amount > 0 and used + (own and 0 or amount) > most and own ~= 'settled' then
 if not own then free = free .. n .. ',' end
 if ARGV[i + 3] ~= '1' then
 refused = true
-if key then
-retry = most == 0 and 0 or reset
+if most == 0 then
+retry = -2
+elseif key then
+retry = reset
+elseif ending then
+retry = amount <= most and ending > 0 and ending - date or -2
 else
 local last, every = tonumber(book[7]), tonumber(book[8])
 if not every or now - last > 300000 then every = 10000 end
-retry = most == 0 and 0 or math.min(60000, math.max(1000, math.floor(every)))
+retry = math.min(60000, math.max(1000, math.floor(every)))
 end
 elseif not own then
 shadowed = shadowed .. (shadowed == '' and '' or ',') .. n
 end
 end
+if used > 1e15 then used = string.format('%.0f', used) end
 answer[row + 1], answer[row + 2], answer[row + 3], answer[row + 4] = n, used, reset, retry
 end
 if charging and not refused then
@@ -739,20 +908,16 @@ if beforeCharge then beforeCharge() end
 nextKey = 6
 for n = 1, count do
 local i, row = FIRST + (n - 1) * EACH, n * 4
-local windowMs, key = tonumber(ARGV[i + 2]), nil
-if windowMs then
+local kind, windowMs, key = string.byte(ARGV[i]), nil, nil
+if kind == RATE then
+windowMs = tonumber(ARGV[i + 2])
 key = KEYS[nextKey]
 nextKey = nextKey + 2
 end
 if not (known and known[n]) and (free == ',' or not string.find(free, ',' .. n .. ',', 1, true)) then
+local value
+if key then
 answer[row + 2] = answer[row + 2] + 1
-if not key then
-if take then
-take(string.sub(ARGV[i], 2), 1)
-else
-put[#put + 1], put[#put + 2] = ARGV[i], answer[row + 2]
-end
-else
 if ARGV[i + 1] ~= '' then
 call('RPUSH', key, stamp)
 call('PEXPIRE', key, windowMs + 1)
@@ -762,21 +927,44 @@ if windowMs > window then
 window = windowMs
 put[#put + 1], put[#put + 2] = '.window', window
 end
+elseif kind == QUOTA then
+local amount = tonumber(string.sub(ARGV[i + 2], 2))
+if amount > 0 then
+local head, finish, time, others = string.match(book[11 + n], '^(%a%d+%-(%d+):)%d+:(%d+)(.*)$')
+finish, time = tonumber(finish), tonumber(time)
+local sum = string.format('%.0f', answer[row + 2] + amount)
+answer[row + 2] = sum
+if finish > 0 then
+answer[row + 3] = finish - date
+time = math.max(time, finish + maxRun + 86400000)
+lasting = math.max(lasting or 0, now + time - date)
+end
+value = head .. sum .. ':' .. string.format('%.0f', time) .. others
+end
+else
+answer[row + 2] = answer[row + 2] + 1
+value = answer[row + 2]
+end
+if value and slow then
+changed[ARGV[i]] = value
+elseif value then
+put[#put + 1], put[#put + 2] = ARGV[i], value
 end
 end
 end
-local charges = ref .. '.' .. overrideRef .. '~' .. string.sub(free, 2, -2)
+local charges = ref .. '.' .. overrideRef .. '~' .. string.sub(free, 2, -2) .. amounts
+local wasAhead = ahead > 0 and amounts ~= '' and '^' .. string.format('%.0f', ahead) or ''
 if addToJob then
-addToJob(charges)
+addToJob(charges, wasAhead)
 else
 local untilTime = now + ARGV[6]
-put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;' .. untilTime .. ';' .. charges .. ';'
+put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;' .. untilTime .. ';' .. charges .. wasAhead .. ';'
 .. (run == id and ';' or 'R' .. #run .. ';' .. run)
 jobs = jobs + 1
 if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
-end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
+end`, savePiece, `if replayed then return { 2, lapsed, override, replayed } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer`]);
@@ -789,16 +977,18 @@ for _, customer in ipairs(customers) do redis.call('ZADD', KEYS[1], date + ARGV[
 return customers`]);
 
 // prettier-ignore
-export const claim = script('claim', '9dd03019977984a6d6726c6a01a469890450a446', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
+export const claim = script('claim', '43d19eabc44bd4da995ddf2ce4cacfd15bc607ea', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
 local answer = { lapsed, -1, {} }
 local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])
 load(ids)
 local dropped = 0
 for _, id in ipairs(ids) do
 local job = loaded[id] and readRecord(loaded[id], id)
-if not job or forgetAt(job) <= date then
+if not job then
 records[id] = false
-if job then dropped = dropped + 1 end
+elseif forgetAt(job) <= date then
+drop(job)
+dropped = dropped + 1
 else
 if job.resultsAt and job.resultsAt <= date then job.announced = true end
 local task, at = taskOf(job)
@@ -825,7 +1015,7 @@ if latest > 0 then changed['.sweep'] = following or false end
 answer[3] = unswept()`, savePiece, `return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', '602736cd08e7972f85b3e2b9a8bf1aa9380d3cc0', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const commit = script('commit', 'e8b77186b1c2bfbb2e6c19622d22e8b7f0764910', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -847,7 +1037,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const confirm = script('confirm', '582894666b2890e56d393f7aa491088b12cf008a', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
+export const confirm = script('confirm', '2dae21fea7fa780f7e1333bd9b4b192a3cbf6d1f', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
 local ids, confirmed = {}, 0
 for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end
 load(ids)
@@ -858,7 +1048,12 @@ confirmed = confirmed + 1
 if ARGV[i] == 'm' then
 drop(job)
 else
-if ARGV[i] == 'r' then job.deleted = true else job.announced = true end
+if ARGV[i] == 'r' then
+job.deleted = true
+giveBackStored(job)
+else
+job.announced = true
+end
 job.tries = 0
 keep(job)
 end
@@ -866,7 +1061,7 @@ end
 end`, savePiece, `return { confirmed, lapsed }`]);
 
 // prettier-ignore
-export const expireNow = script('expire-now', 'cc49181c004499683d4a7d770e1aabc6ba8562da', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const expireNow = script('expire-now', 'fa91f467b69b2f8b38737c527bbe755ad403c92b', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'expired'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -889,7 +1084,7 @@ end
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const extend = script('extend', '49efa0b4bb77925690bf8b910120b425a869bd84', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
+export const extend = script('extend', 'ccff804ca76ffde771abf3d90ab1470dba846091', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
 local answer = 'extended'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -908,7 +1103,7 @@ keep(job)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', '50dddbd267b9e2675490eee7985c181d57e09ce3', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const finish = script('finish', 'e644e4e79f1fac2f2a6415fde15559b1a5c4b818', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
 if not job then
@@ -922,15 +1117,15 @@ elseif job.state == 'u' then
 answer = 'refunded'
 elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
 if job.state == 'l' then reinstate(job) end
-finish(job, ARGV[3], times)
-answer = 'finished'
+local units = ARGV[6] ~= '' and cjson.decode(ARGV[6]) or nil
+answer = finish(job, ARGV[3], times, units) and 'finished' or 'unsettled'
 else
 answer = 'already'
 end
-local waiting = ARGV[6] == '1' and unswept() or {}`, savePiece, `return { answer, lapsed, waiting }`]);
+local waiting = ARGV[7] == '1' and unswept() or {}`, savePiece, `return { answer, lapsed, waiting }`]);
 
 // prettier-ignore
-export const job = script('job', '3a4fb16793afc248d71d6b44f5ce77cc0d87d202', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', 'a620356f6ae61677ce4056a751ade9ab506e4273', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -941,11 +1136,28 @@ end
 return layout`]);
 
 // prettier-ignore
-export const override = script('override', 'c4e6475ecd7bc8a293fa42f49b42464a57432cbd', [`local stored = redis.call('GET', KEYS[1])
-return stored and string.sub(stored, 9) or ''`]);
+export const override = script('override', 'fe1fed4f5a8cec327fc501b9502a190f7b746869', [`local call = redis.call
+local clock = call('TIME')
+local date = math.floor(clock[1] * 1000 + clock[2] / 1000 + ARGV[1])
+local entries = {}
+if #ARGV == 1 then entries = call('HGETALL', KEYS[1]) end
+for i = 2, #ARGV do
+entries[#entries + 1] = ARGV[i]
+entries[#entries + 1] = call('HGET', KEYS[1], ARGV[i])
+end
+local answer = {}
+for i = 1, #entries, 2 do
+local expiresAt = entries[i + 1] and string.match(entries[i + 1], '^%S+ %d+ (%d*)')
+if expiresAt and expiresAt ~= '' and tonumber(expiresAt) <= date then
+call('HDEL', KEYS[1], entries[i])
+elseif expiresAt then
+answer[#answer + 1], answer[#answer + 2] = entries[i], entries[i + 1]
+end
+end
+return answer`]);
 
 // prettier-ignore
-export const pin = script('pin', '09a2ec47aa71a1827834765c8a38f83d9e206c9f', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const pin = script('pin', '31ea176eed6c133d576b6cfd8ed99408e0a0fb84', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'pinned'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -958,14 +1170,14 @@ pin(job, ARGV[3])
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const postpone = script('postpone', 'e64c32644fc1b9d529579992d6858437ab94916a', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
+export const postpone = script('postpone', 'a46a0118becd7ace12ab08a29ce79c2e32d621d4', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
 if job and job.kept and job.finishedAt == tonumber(ARGV[4]) and job.tries == tonumber(ARGV[5]) and taskOf(job) == ARGV[3] then
 keep(job, ARGV[6] == '' and math.huge or date + ARGV[6])
 answer = 1
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', 'dfdb9e5c45f885a42a5afd6a5adc52de7010be34', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', '485806a78a8ee0043d89549200ec1990d3a35871', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -983,15 +1195,11 @@ end
 end
 end
 end
-local override, overrideRef = call('GET', KEYS[5]), ''
-if override then
-overrideRef = string.sub(override, 1, 8)
-terms[overrideRef] = cjson.decode(string.sub(override, 9))
-end
+local _, overrideRef = overrideIn(KEYS[5])
 terms[ref] = asked
-local rates = {}
+local free = {}
 for i, limit in ipairs(asked.limits) do
-if limit.kind == 'creation-rate' then rates[#rates + 1] = i end
+if limit.kind ~= 'concurrency' then free[#free + 1] = i end
 end
 for i = 5, #ARGV do
 local id = ARGV[i]
@@ -1001,7 +1209,7 @@ job = nil
 elseif not job then
 job = {
 id = id, state = 'r', at = stamp, untilTime = 0, run = id, rest = '', tries = 0,
-charges = ref .. '.' .. overrideRef .. '~' .. table.concat(rates, ','),
+charges = ref .. '.' .. overrideRef .. '~' .. table.concat(free, ','),
 }
 elseif job.leased then
 job = nil
@@ -1018,7 +1226,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'bd32c82bccaef96054a34912dfcf8202e0b35a0d', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const refund = script('refund', '2079f1e1c8c3954227187d591c7bcd86425c1e46', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -1026,7 +1234,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '2f3a7a3bf60f62fc9fc1e044c0e601cec46b8430', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const renew = script('renew', '73c081b688c8889e5d4b3c4d9710167fabc7bbfe', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -1053,16 +1261,20 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const setOverride = script('set-override', 'dfc83937f13e14ead52d864eacf04ad4fbf2d8d4', [`redis.call('HDEL', KEYS[2], '.plain')
-if ARGV[2] == '' then
-redis.call('DEL', KEYS[1])
+export const setOverride = script('set-override', '27baeebacaecea74ea4745092f209b5d0a5117aa', [`local call = redis.call
+call('HDEL', KEYS[2], '.plain')
+if ARGV[4] == '' then
+call('HDEL', KEYS[1], ARGV[2])
 else
-redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2])
+local clock = call('TIME')
+local date = math.floor(clock[1] * 1000 + clock[2] / 1000 + ARGV[1])
+local head = ARGV[3] .. ' ' .. date .. ' ' .. ARGV[5]
+call('HSET', KEYS[1], ARGV[2], head .. '\\n' .. ARGV[4] .. '\\n' .. ARGV[6])
 end
 return 1`]);
 
 // prettier-ignore
-export const unpin = script('unpin', '0db7e082bb3e7dfb16a223c49310690c612c5b22', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const unpin = script('unpin', 'f24f2ae14f53b6c28564dfb85b7ab6a5650fdff8', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'unpinned'
 if not job then
 answer = 'unknown'
@@ -1073,11 +1285,9 @@ pin(job, nil)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const usage = script('usage', 'f130c3e0b6d25a98a4f0c16764dfee3c8ad9424f', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, recordsPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `local override = call('GET', KEYS[5])
-override = override and string.sub(override, 9)
-local overrides = override and cjson.decode(override)
+export const usage = script('usage', '51b1d28b39205d58e998a2c2bcddcaccbc4e1d5e', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `local override, overrideRef = overrideIn(KEYS[5])
 local running, kept = {}, {}
-local answer = { lapsed, override or '', running, kept }
+local answer = { lapsed, override, running, kept }
 local nextKey = 6
 for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
 local key, refundKey
@@ -1085,7 +1295,7 @@ if limit.kind == 'creation-rate' then
 key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
 nextKey = nextKey + 2
 end
-limit = overridden(limit, overrides)
+limit = overridden(limit, terms[overrideRef])
 local counter, used, reset = counterOf(limit), nil, -1
 if key then
 if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
@@ -1094,11 +1304,15 @@ used, oldest = countLog(key, micros - limit.windowMs * 1000)
 local most = limit.limit
 if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
 if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+elseif limit.kind == 'quota' then
+local ending
+used, ending = usedOf(counter, PERS[limit.per])
+if used > 0 and ending > 0 then reset = ending - date end
 else
 used = heldOf(counter)
 end
 answer[#answer + 1] = i
-answer[#answer + 1] = used
+answer[#answer + 1] = used > 1e15 and string.format('%.0f', used) or used
 answer[#answer + 1] = reset
 end
 if jobs > 0 then

@@ -12,7 +12,7 @@
 --            shard that has waited for longest, if that is more than a day, job as job.lua describes it, what it is due for
 --            as records.lua names it, tries, and so on }
 local more, lapsed = { '.sweep' }, {}
---- @include open changes record records limits rates leases settle
+--- @include open changes record period limits quotas records rates leases settle
 flush()
 local answer = { lapsed, -1, {} }
 local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])
@@ -20,9 +20,11 @@ load(ids)
 local dropped = 0
 for _, id in ipairs(ids) do
   local job = loaded[id] and readRecord(loaded[id], id)
-  if not job or forgetAt(job) <= date then
+  if not job then
     records[id] = false
-    if job then dropped = dropped + 1 end
+  elseif forgetAt(job) <= date then
+    drop(job)
+    dropped = dropped + 1
   else
     -- It is too late to announce what has happened.
     if job.resultsAt and job.resultsAt <= date then job.announced = true end

@@ -9,7 +9,7 @@
 --
 -- Answer   { how many were still to be done, lapsed ids }
 local more, lapsed = { '.sweep' }, {}
---- @include open changes record records limits rates leases settle
+--- @include open changes record period limits quotas records rates leases settle
 local EACH = 4
 local ids, confirmed = {}, 0
 for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end
@@ -21,7 +21,12 @@ for i = 2, #ARGV, EACH do
     if ARGV[i] == 'm' then
       drop(job)
     else
-      if ARGV[i] == 'r' then job.deleted = true else job.announced = true end
+      if ARGV[i] == 'r' then
+        job.deleted = true
+        giveBackStored(job)
+      else
+        job.announced = true
+      end
       job.tries = 0
       keep(job)
     end

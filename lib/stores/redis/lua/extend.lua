@@ -10,7 +10,7 @@
 --
 -- Answer   { what LimitStore.extend says, lapsed ids }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record records limits rates leases settle
+--- @include open changes record period limits quotas records rates leases settle
 local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
 local answer = 'extended'
 if not job or job.state == 'u' or job.state == 'l' then

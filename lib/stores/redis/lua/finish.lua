@@ -10,12 +10,13 @@
 -- ARGV[3]  the state it ends in, as records write it
 -- ARGV[4]  how long its results are kept, ms; '' where its terms say
 -- ARGV[5]  how long its metadata are kept, ms
--- ARGV[6]  1: to be told whether anybody sweeps
+-- ARGV[6]  how much it used by unit, JSON, or ''
+-- ARGV[7]  1: to be told whether anybody sweeps
 --
 -- Answer   { what LimitStore.finish says, lapsed ids, then { customer, score } of the one of the shard that has waited for a
 --            sweeper for longest, if that is more than a day, or {} }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record records limits rates leases settle
+--- @include open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
@@ -30,11 +31,11 @@ elseif job.state == 'u' then
   answer = 'refunded'
 elseif job.state == 'p' or job.state == 'l' or job.state == 'r' then
   if job.state == 'l' then reinstate(job) end
-  finish(job, ARGV[3], times)
-  answer = 'finished'
+  local units = ARGV[6] ~= '' and cjson.decode(ARGV[6]) or nil
+  answer = finish(job, ARGV[3], times, units) and 'finished' or 'unsettled'
 else
   answer = 'already'
 end
-local waiting = ARGV[6] == '1' and unswept() or {}
+local waiting = ARGV[7] == '1' and unswept() or {}
 --- @include save
 return { answer, lapsed, waiting }

@@ -4,7 +4,7 @@
 -- KEYS[2]  the customer's jobs without lease
 -- KEYS[3]  when they are to be looked at
 -- KEYS[4]  the shard's index of when customers are
--- KEYS[5]  the customer's override
+-- KEYS[5]  the shard's overrides
 -- ARGV[1]  added to the server's time, ms
 -- ARGV[2]  grace, ms
 -- ARGV[3]  reference of the terms
@@ -13,7 +13,7 @@
 --
 -- Answer   { lapsed ids, ids finished, ids restored }
 local more, lapsed = {}, {}
---- @include open changes record records limits rates leases settle
+--- @include open changes record period limits quotas records rates leases settle override
 local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
@@ -34,17 +34,13 @@ if jobs > 0 then
   end
 end
 
-local override, overrideRef = call('GET', KEYS[5]), ''
-if override then
-  overrideRef = string.sub(override, 1, 8)
-  terms[overrideRef] = cjson.decode(string.sub(override, 9))
-end
+local _, overrideRef = overrideIn(KEYS[5])
 terms[ref] = asked
 
--- Its rates were charged when it was created, by a store that has forgotten it.
-local rates = {}
+-- Its rates and quotas were charged when it was created, by a store that has forgotten it.
+local free = {}
 for i, limit in ipairs(asked.limits) do
-  if limit.kind == 'creation-rate' then rates[#rates + 1] = i end
+  if limit.kind ~= 'concurrency' then free[#free + 1] = i end
 end
 
 for i = 5, #ARGV do
@@ -55,7 +51,7 @@ for i = 5, #ARGV do
   elseif not job then
     job = {
       id = id, state = 'r', at = stamp, untilTime = 0, run = id, rest = '', tries = 0,
-      charges = ref .. '.' .. overrideRef .. '~' .. table.concat(rates, ','),
+      charges = ref .. '.' .. overrideRef .. '~' .. table.concat(free, ','),
     }
   elseif job.leased then
     job = nil

@@ -4,20 +4,18 @@
 -- KEYS[2]  the customer's jobs without lease
 -- KEYS[3]  when they are to be looked at
 -- KEYS[4]  the shard's index of when customers are
--- KEYS[5]  the customer's override
+-- KEYS[5]  the shard's overrides
 -- KEYS[6]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
 -- ARGV[1]  added to the server's time, ms
 -- ARGV[2]  the limits, JSON
 -- ARGV[3]  how many kept jobs are asked for
 --
--- Answer   { lapsed ids, override JSON or '', jobs that hold a lease and kept ones, both as job.lua describes them, limit index, used, reset ms or -1, and so on }
+-- Answer   { lapsed ids, override as it was stored or '', jobs that hold a lease and kept ones, both as job.lua describes them, limit index, used, reset ms or -1, and so on }
 local more, lapsed = {}, {}
---- @include open changes record records limits rates leases settle log owed
-local override = call('GET', KEYS[5])
-override = override and string.sub(override, 9)
-local overrides = override and cjson.decode(override)
+--- @include open changes record period limits quotas records rates leases settle override log owed
+local override, overrideRef = overrideIn(KEYS[5])
 local running, kept = {}, {}
-local answer = { lapsed, override or '', running, kept }
+local answer = { lapsed, override, running, kept }
 local nextKey = 6
 for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
   local key, refundKey
@@ -25,7 +23,7 @@ for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
     key, refundKey = KEYS[nextKey], KEYS[nextKey + 1]
     nextKey = nextKey + 2
   end
-  limit = overridden(limit, overrides)
+  limit = overridden(limit, terms[overrideRef])
   local counter, used, reset = counterOf(limit), nil, -1
   if key then
     if owedOf(counter) ~= '' then settleLog(counter, key, refundKey) end
@@ -35,11 +33,15 @@ for i, limit in ipairs(cjson.decode(ARGV[2]).limits) do
     -- Above a limit that was lowered, the oldest entries make no room yet when they leave.
     if most and most > 0 and used > most then oldest = call('LINDEX', key, -most) end
     if oldest then reset = math.ceil((oldest - micros) / 1000) + limit.windowMs end
+  elseif limit.kind == 'quota' then
+    local ending
+    used, ending = usedOf(counter, PERS[limit.per])
+    if used > 0 and ending > 0 then reset = ending - date end
   else
     used = heldOf(counter)
   end
   answer[#answer + 1] = i
-  answer[#answer + 1] = used
+  answer[#answer + 1] = used > 1e15 and string.format('%.0f', used) or used
   answer[#answer + 1] = reset
 end
 if jobs > 0 then

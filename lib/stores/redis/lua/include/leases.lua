@@ -138,8 +138,9 @@ local function start(job)
   if job.leased then sweep = math.min(sweep, wall(hardEndOf(job))) end
 end
 
--- Ends the job. What it leaves behind is kept as its terms say, or `times`.
-local function finish(job, state, times)
+-- Ends the job. What it leaves behind is kept as its terms say, or `times`; what it used is what it reserved, or `units`.
+-- `false` where a period that these belong to is forgotten.
+local function finish(job, state, times, units)
   limitsOf(job)
   local terms = job.terms
   local retention = terms.retention or {}
@@ -151,19 +152,35 @@ local function finish(job, state, times)
   job.finishedAt, job.admittedAt, job.startedAt = date, wall(job.at / 1000), wall(job.startedAt or now)
   job.resultsAt = times and date + times.resultsMs
   job.metadataAt = date + (times and times.metadataMs or terms.rememberMs)
+  local settled = settleQuotas(job, units, times ~= nil)
   release(job)
+  return settled
 end
 
--- A job that had lapsed is charged anew.
+-- A job that had lapsed is charged anew, whatever the limits say.
 local function reinstate(job)
-  chargeRates(job)
+  for _, entry in ipairs(limitsOf(job)) do
+    entry.at, entry.date = stamp, date
+    if entry.charged and entry.limit.kind == 'quota' then
+      chargeQuota(entry, entry.amount, true)
+    elseif entry.charged then
+      owe('+', entry.limit, entry.counter, stamp)
+    end
+  end
+  job.at = stamp
+  job.charges = string.gsub(string.gsub(job.charges, '@%d+', ''), '%^%d+', '')
+  if ahead > 0 then job.charges = string.gsub(job.charges, '#[%d,]+', '%0^' .. string.format('%.0f', ahead)) end
   if job.pinned then countPins(1) end
 end
 
 -- Gives back all that the job was charged.
 local function undo(job, state)
   for _, entry in ipairs(limitsOf(job)) do
-    if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
+    if entry.charged and entry.limit.kind == 'quota' then
+      chargeQuota(entry, -entry.amount)
+    elseif entry.charged then
+      owe('-', entry.limit, entry.counter, entry.at)
+    end
   end
   if job.pinned then countPins(-1) end
   job.state = state

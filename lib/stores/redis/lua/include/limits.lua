@@ -8,17 +8,18 @@ end
 
 -- The limit that really holds: replaced by the override's of the same name and kind.
 local function overridden(limit, override)
-  for i = override and #override.limits or 0, 1, -1 do
-    local other = override.limits[i]
-    if other.name == limit.name then
-      if other.kind ~= limit.kind then return limit end
-      local copy = {}
-      for property, value in pairs(other) do copy[property] = value end
-      copy.key = limit.key
-      return copy
-    end
+  if not override then return limit end
+  local other = limit
+  for _, one in ipairs(override.limits) do
+    if one.name == limit.name then other = one end
   end
-  return limit
+  if other.kind ~= limit.kind then other = limit end
+  if other == limit and override.mode ~= 'shadow' then return limit end
+  local copy = {}
+  for property, value in pairs(other) do copy[property] = value end
+  copy.key = limit.key
+  if override.mode == 'shadow' then copy.mode = 'shadow' end
+  return copy
 end
 
 local function termsOf(job, ref)
@@ -30,25 +31,33 @@ local function termsOf(job, ref)
   return terms[ref]
 end
 
--- The limits that a job is charged to, each counter once: { limit, counter, at, charged }. Sets
--- job.terms to those of its first admission.
+-- The limits that a job is charged to, each counter once: { limit, counter, at, charged }, and of a quota amount, date and the
+-- longest that jobs of these terms run. Sets job.terms to those of its first admission.
 local function limitsOf(job)
   if job.limits then return job.limits end
   local limits, seen = {}, {}
-  for ref, overrideRef, shadowed, at in string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)@?(%d*)') do
+  for ref, overrideRef, free, amounts, at, wasAhead in
+    string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)#?([%d,]*)@?(%d*)%^?(%d*)') do
     local of, override = termsOf(job, ref), termsOf(job, overrideRef)
     job.terms = job.terms or of
-    for i, limit in ipairs(of.limits) do
-      local counter = counterOf(limit)
+    if at == '' then at = job.at end
+    local nextAmount, maxRun = string.gmatch(amounts, '%d+'), math.huge
+    local first = #limits + 1
+    for i, asked in ipairs(of.limits) do
+      local limit, counter = overridden(asked, override), counterOf(asked)
+      local amount = limit.kind == 'quota' and tonumber(nextAmount() or 0) or nil
+      maxRun = math.min(maxRun, limit.maxRunMs or math.huge)
       if not seen[counter] then
         -- An infinite rate counts nothing, so that another of its name may still be charged.
-        seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
+        seen[counter] = limit.kind ~= 'creation-rate' or limit.limit ~= nil
         limits[#limits + 1] = {
-          limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
-          charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
+          limit = limit, counter = counter, at = at, amount = amount,
+          date = math.floor((at - (tonumber(wasAhead) or 0)) / 1000),
+          charged = not string.find(',' .. free .. ',', ',' .. i .. ',', 1, true),
         }
       end
     end
+    for i = first, #limits do limits[i].maxRun = maxRun end
   end
   job.limits = limits
   return limits

@@ -14,6 +14,7 @@
 --   j<id>    the record of a job that holds a lease
 --   n<counter>  how many of these jobs are charged to a concurrency counter
 --   w<counter>  changes to a rate's log that the next script which is given the log has to make
+--   q<counter>  how much of a quota was charged, by period
 --   t<ref>   terms and overrides that records refer to, JSON
 -- A book's clock is the server's, but it never runs backwards: when the server's does (a failover, an operator), the book
 -- stays ahead by as much from then on, so that windows and leases neither stretch nor freeze.
@@ -35,4 +36,4 @@ local now, stamp, date = math.floor(micros / 1000), string.format('%.0f', micros
 local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
 -- What is to change in the book, written at the end by one command: fields and values by turns, and what changes.lua keeps.
-local put, changed, read, flush, needed, lasting = {}
+local put, changed, read, flush, lastQuota, needed, lasting = {}

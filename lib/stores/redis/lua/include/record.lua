@@ -2,8 +2,8 @@
 -- `at` and others that name entries of a rate's log, in µs.
 --   state    p pending, l lapsed, r running, u refunded
 --   until    while it holds a lease, the end of the lease; else when it may be forgotten, a date
---   charges  terms.override~indexes of shadow limits not charged@time, several joined by +; the time is left out where it
---            is the record's
+--   charges  terms.override~indexes of limits not charged#amounts of the quotas@time^ahead, several joined by +; the time
+--            is left out where it is the record's, and ahead, by how much the book's clock was, where it was not
 -- One that has: state;finishedAt;admitted before;started before;results after;metadata after;options;tail. The first is a
 -- date, the others are counted from it, all in ms. Of a job whose results are not kept, the last says how long it is remembered.
 --   state    c completed, f failed, x cancelled, o overrun
@@ -12,7 +12,8 @@
 --   t  how often its task was claimed                      o  when it must have ended, a date
 --   n  how long before the expiry it is to be announced    a  it was
 --   d  its results are deleted                             u  it was finished before anyone admitted it here
--- The tail is the run, the reason, and the rest: of a job without lease that may get one again its terms as JSON, of one
+--   s  what it takes of a limit on what is stored          c  length of that limit's counter
+-- The tail is the run, the reason, these counters, and the rest: of a job without lease that may get one again its terms as JSON, of one
 -- that never will its plan.
 local function readRecord(text, id)
   local job = { id = id, state = string.sub(text, 1, 1), run = id, tries = 0 }
@@ -49,6 +50,11 @@ local function readRecord(text, id)
       job.deleted = true
     elseif letter == 'u' then
       job.unadmitted = true
+    elseif letter == 's' then
+      job.stored = job.stored or {}
+      job.stored[#job.stored + 1] = { amount = number }
+    elseif letter == 'c' then
+      job.stored[#job.stored].counter, tail = string.sub(tail, 1, number), string.sub(tail, number + 1)
     end
   end
   job.rest = tail
@@ -69,6 +75,10 @@ local function writeRecord(job)
   if job.noticeMs and job.announced then options = options .. 'a' end
   if job.deleted then options = options .. 'd' end
   if job.unadmitted then options = options .. 'u' end
+  for _, one in ipairs(job.stored or {}) do
+    options = options .. 's' .. string.format('%.0f', one.amount) .. 'c' .. #one.counter
+    tail = tail .. one.counter
+  end
   local finishedAt = job.finishedAt
   return job.state .. ';' .. finishedAt .. ';' .. finishedAt - job.admittedAt .. ';' .. finishedAt - job.startedAt .. ';'
     .. (job.resultsAt and job.resultsAt - finishedAt or '') .. ';' .. job.metadataAt - finishedAt .. ';' .. options .. ';'

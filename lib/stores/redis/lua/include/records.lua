@@ -51,10 +51,18 @@ local function keep(job, time)
   end
   records[job.id] = writeRecord(job)
   job.kept = true
+  if job.stored then lasting = math.max(lasting or 0, now + forgetAt(job) - date) end
   if isHeld(job) then holds = true else lastForget = math.max(lastForget, forgetAt(job)) end
 end
 
+-- Gives back what the job takes of limits on what is stored.
+local function giveBackStored(job)
+  for _, one in ipairs(job.stored or {}) do correct(one.counter, 's', 0, 0, -one.amount) end
+  job.stored = nil
+end
+
 local function drop(job)
+  giveBackStored(job)
   records[job.id] = false
   job.kept = false
 end

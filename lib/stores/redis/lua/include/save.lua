@@ -6,7 +6,11 @@ if dirty or #put > 0 then
   local wanted = now + idle
   if jobs > 0 and needed and needed > wanted then wanted = needed end
   if lasting and lasting > wanted then wanted = lasting end
-  local renew = keep < wanted or (changed and jobs == 0 and keep > wanted + idle and not read('.pins'))
+  local renew = keep < wanted
+  if changed and jobs == 0 and keep > wanted + idle and not read('.pins') then
+    wanted = math.max(wanted, lastQuota())
+    renew = keep > wanted + idle
+  end
   if renew then
     keep = wanted + idle
     put[size + 1], put[size + 2] = '.keep', keep
