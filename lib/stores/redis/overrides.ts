@@ -32,9 +32,9 @@ export class Overrides {
     const keys = this.runs.keys.ofCustomer(customer);
     let args = ['', '', '', ''];
     if (override !== null) {
-      const { limits, mode, expiresAt, setAt: _, ...rest } = override;
+      const { limits, mode, expiresAt, reason, author, others } = override;
       const { ref, json } = encodeLimits(limits, mode && { mode });
-      args = [ref, json, String(expiresAt ?? ''), JSON.stringify(rest)];
+      args = [ref, json, String(expiresAt ?? ''), JSON.stringify({ reason, author, others })];
     }
     await this.runs.run(scripts.setOverride, [keys.overrides, keys.book], [customer, ...args]);
   }
