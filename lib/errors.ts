@@ -26,6 +26,11 @@ export const errorCodes = [
   'JOB_NOT_COMMITTED',
   'JOB_REF_INVALID',
   'JOB_STATE_INVALID',
+  'JOB_UNITS_INVALID',
+  'JOB_DATE_INVALID',
+  'JOB_REASON_INVALID',
+  'JOB_ID_MISSING',
+  'JOB_ENDED',
   'RESPONSE_FAILED',
   // Thrown by stores; the first is answered to clients too.
   'STORE_UNAVAILABLE',
@@ -39,6 +44,8 @@ export const errorCodes = [
   'LIMIT_BLOCKED',
   'JOB_EXISTS',
   'JOB_IN_PROGRESS',
+  'JOB_EXPIRED',
+  'JOB_NOT_FOUND',
   // Answered to clients about what their body holds, or passed on while it is read.
   'FILE_TOO_LARGE',
   'REQUEST_TOO_LARGE',

@@ -55,14 +55,29 @@ export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
 export type { UploadedFile, UploadStorage } from './uploads/storage.js';
 export { answerExpect } from './uploads/expect.js';
 export { isPublicAddress } from './uploads/urls.js';
+export {
+  jobRetention,
+  type JobRetentionOptions,
+  type StandaloneJobRetentionOptions,
+} from './middleware/job-retention.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
+export {
+  jobLifecycle,
+  type JobLifecycle,
+  type JobLifecycleOptions,
+  type JobOutcome,
+  type Lifecycle,
+} from './jobs/lifecycle.js';
+export type { LifecycleEvents, SweepReport } from './jobs/events.js';
+export type { ExpiryTask, OnExpire, Sweeper, SweepOptions } from './jobs/sweeper.js';
+export type { RenewOptions } from './jobs/renew-while.js';
 export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from './plans/plan.js';
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
-export { jobOfRequest } from './http/request-state.js';
+export { jobOfRequest, storedJobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
@@ -72,9 +87,12 @@ export { RedisStore, type RedisStoreOptions } from './stores/redis/redis-store.j
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
 export type {
   Admitted,
+  Amounts,
   AdmitRequest,
+  Claim,
   ConcurrencyLimit,
   Decision,
+  Due,
   EndState,
   JobRef,
   JobState,
@@ -82,15 +100,19 @@ export type {
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
+  QuotaLimit,
   RateLimit,
   Refused,
   Replayed,
+  Retention,
+  RetentionTimes,
   StoredJob,
   StoreEvent,
   Terms,
   Usage,
 } from './stores/store.js';
-export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
+export type { LimitKind, LimitMode, LimitState, QuotaPeriod, Refusal } from './decision.js';
 
 export {
   ConfigError,

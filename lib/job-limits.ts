@@ -2,11 +2,11 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import type { Clock } from './clock.js';
-import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
+import { ConfigError, JobLimitsError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
-import { isId, MOST_ID_BYTES } from './http/customer.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
+import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
@@ -29,6 +29,7 @@ import { checkCreationRate, creationRateOf, type CreationRateOptions } from './m
 import { guardsOf } from './middleware/guards.js';
 import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
 import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
+import { checkJobRetention, jobRetentionOf, type JobRetentionOptions } from './middleware/job-retention.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -43,7 +44,7 @@ import { closeArchiveWorkers } from './uploads/archives/index.js';
 import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
-import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
+import type { LimitStore } from './stores/store.js';
 
 /** Options of `jobLimits()`. */
 export interface JobLimitsOptions extends SharedOptions {
@@ -67,7 +68,7 @@ export interface JobLimitsOptions extends SharedOptions {
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
-export interface JobLimits {
+export interface JobLimits extends Lifecycle {
   /** Decides whether a job may be created, by the customer's plan. */
   admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
@@ -95,6 +96,8 @@ export interface JobLimits {
    * @throws {JobLimitsError} `NO_GUARD` where `highFrequency()` was not called.
    */
   readonly guard: GuardControl;
+  /** Stands before routes that read a job: says until when it is kept, and 410 from then on. */
+  jobRetention: (options?: JobRetentionOptions) => RequestHandler;
   /** Answers with where the customer stands. */
   usage: (options?: AnswerOptions) => RequestHandler;
   /**
@@ -103,10 +106,6 @@ export interface JobLimits {
    * @throws {JobLimitsError} `NO_ADMISSION` where no admission is mounted before.
    */
   job: (req: Request) => AdmittedJob;
-  /** Ends a job, in any process that shares the store: its slot goes back, exactly once. */
-  finish: (ref: JobRef, outcome: { state: EndState }) => ReturnType<LimitStore['finish']>;
-  /** Heartbeat of a running job, for limits with `heartbeat`. */
-  renew: (ref: JobRef) => ReturnType<LimitStore['renew']>;
   /** The same as `usage()` answers, for code. */
   usageOf: (customer: string) => Promise<CustomerUsage>;
   /**
@@ -191,6 +190,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     get guard() {
       return guards.control();
     },
+    jobRetention: (own = {}) => jobRetentionOf(context, checkJobRetention(own)),
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
       const job = jobOfRequest(req, store);
@@ -200,16 +200,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
         'limits.job(req): no admission of these limits came before this handler',
       );
     },
-    async finish(ref, outcome) {
-      const answer = await store.finish(checkedRef(ref), { state: checkedState(outcome?.state) });
-      emit('finish', { ref, answer });
-      return answer;
-    },
-    async renew(ref) {
-      const answer = await store.renew(checkedRef(ref));
-      emit('renew', { ref, answer });
-      return answer;
-    },
+    ...lifecycleOf(store, (event, value) => emit(event, value as never), checked.clock),
     usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
@@ -266,24 +257,4 @@ function storeOf({ store: given, onStoreError, processes, clock }: StoreChoice):
     ...(processes && { processes }),
   });
   return { store, closeStore: () => store.close() };
-}
-
-/** A worker gets the ref through a queue: a wrong one is told at once, not counted as an unknown job. */
-function checkedRef(ref: JobRef): JobRef {
-  const { customer, id } = (ref ?? {}) as Partial<JobRef>;
-  if (isId(customer) && isId(id)) return { customer, id };
-  throw new RequestError(
-    'JOB_REF_INVALID',
-    400,
-    `expected a job ref { customer, id }, strings of 1 to ${MOST_ID_BYTES} bytes of UTF-8, received ${describe(ref)}`,
-  );
-}
-
-function checkedState(state: unknown): EndState {
-  if (endStates.includes(state as EndState)) return state as EndState;
-  throw new RequestError(
-    'JOB_STATE_INVALID',
-    400,
-    `finish(ref, { state }): expected one of ${endStates.join(', ')}, received ${describe(state)}`,
-  );
 }

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../clock.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
 import type { JobNews } from '../jobs/admitted-job.js';
+import type { LifecycleEvents } from '../jobs/events.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -28,22 +29,18 @@ import type { Duration } from '../units.js';
 import type { GuardEvents } from './high-frequency-options.js';
 
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
-export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
+export interface LimitsEvents extends Omit<GuardEvents, 'store-error'>, LifecycleEvents {
   /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
   decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
   /** A job was committed; `reinstated` when its pending lease had run out before. */
   commit: { ref: JobRef; answer: string };
   refund: { ref: JobRef; answer: string };
-  renew: { ref: JobRef; answer: string };
-  finish: { ref: JobRef; answer: string };
   /** A pending lease ran out: no commit came within `pending`. All charges went back. */
   lapsed: { ref: JobRef };
   /** Due jobs have been left alone for a day or longer: nobody sweeps. Told at most once an hour. */
   unswept: { since: number };
   /** A bounded store had to forget remembered jobs. */
   'records-dropped': { count: number; reason: string };
-  /** The store failed; what the request was answered is `onStoreError`'s matter. */
-  'store-error': { operation: string; error: unknown };
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
   'store-switched': { to: 'store' | 'local' | 'allow' | 'deny'; partition: string };
   /** The store was told what happened while it could not be reached. `dropped` changes were too many to keep. */
@@ -115,7 +112,11 @@ export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit,
     clock,
     answers: options as AnswerOptions,
     emit,
-    tell: (operation, ref, answer) => emit(operation, { ref, answer }),
+    tell(operation, ref, answer) {
+      // A job that only its request holds has done all that it was for.
+      if (operation === 'finish') emit('finish', { ref, answer, state: 'completed' });
+      else emit(operation, { ref, answer });
+    },
     openJobs: new OpenJobs(store, pending, clock, failed),
     plans,
     limiterOf({ name, limit, windowMs }) {

@@ -8,17 +8,25 @@ import {
   type Terms,
   type Limit,
 } from '../store.js';
-import type { DueJobs } from './due-jobs.js';
 import { NEVER, visitCharged, type Charge, type JobRecord } from './job-record.js';
 import { Quotas } from './quotas.js';
 import { RateLog } from './rate-log.js';
 import { timesOf, UNSWEPT_MS, type Kept } from './retention.js';
 import { SlotPace } from './slot-pace.js';
+import type { Times } from './times.js';
 
 /** How long a refunded or lapsed job is remembered, so that a late commit or finish is told what became of it. */
 const UNDONE_MEMORY_MS = 3_600_000;
 /** How long a job that lost its lease is remembered when nobody finishes it. */
 const OVERDUE_MEMORY_MS = 30 * 24 * 3_600_000;
+
+/** Who is told of jobs that sweepers have to do something about. */
+export interface DueList {
+  /** A running job lost its lease. */
+  overrun(customer: Customer, job: JobRecord): void;
+  /** A kept job, or what is to happen to it, is new. */
+  kept(customer: Customer, job: JobRecord): void;
+}
 
 /** What all customers of a store share. */
 export interface Ledger {
@@ -26,8 +34,7 @@ export interface Ledger {
   jobs: number;
   readonly emit: (event: StoreEvent) => void;
   readonly wallNow: () => number;
-  /** Told of jobs that sweepers have to do something about, now or later. */
-  readonly due: DueJobs;
+  readonly due: DueList;
 }
 
 /**
@@ -55,7 +62,7 @@ export class Customer {
   /** No job that holds no lease may be forgotten before this. */
   #nextForgetAt = Infinity;
   /** No kept job may be dropped before this, as a date. */
-  #nextDropAt = 0;
+  #nextDropAt = Infinity;
 
   constructor(
     readonly id: string,
@@ -109,8 +116,8 @@ export class Customer {
   }
 
   /** Charges the rates and quotas of the job, whatever the limits say. Its slots are counted while it is leased. */
-  charge(job: JobRecord, at: number): void {
-    job.stamp(at, this.ledger.wallNow);
+  charge(job: JobRecord, at: number, date: number): void {
+    job.stamp(at, date);
     job.forEachCharged(this.#add);
   }
 
@@ -154,8 +161,7 @@ export class Customer {
   }
 
   /** Ends the job, and settles its quotas. `false` where a period that they belong to is forgotten. */
-  end(job: JobRecord, { state, units, retention }: Outcome, now: number): boolean {
-    const date = this.ledger.wallNow();
+  end(job: JobRecord, { state, units, retention }: Outcome, { now, date }: Times): boolean {
     job.state = state;
     if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     job.finishedAt = date;
@@ -181,6 +187,7 @@ export class Customer {
     job.extras.kept = kept;
     this.kept.set(job.id, job);
     this.ledger.jobs += 1;
+    this.#nextDropAt = Math.min(this.#nextDropAt, kept.metadataExpireAt + UNSWEPT_MS);
     this.ledger.due.kept(this, job);
   }
 
@@ -253,11 +260,13 @@ export class Customer {
     let count = 0;
     for (const job of this.kept.values()) {
       const dropAt = job.kept!.metadataExpireAt + UNSWEPT_MS;
-      if (job.pinned === undefined && dropAt <= date) {
-        this.quotas.giveBackStored(job.kept!);
-        this.forgetKept(job.id);
-        count += 1;
-      } else if (job.pinned === undefined) this.#nextDropAt = Math.min(this.#nextDropAt, dropAt);
+      if (job.pinned !== undefined || dropAt > date) {
+        this.#nextDropAt = Math.min(this.#nextDropAt, Math.max(dropAt, date + UNSWEPT_MS));
+        continue;
+      }
+      this.quotas.giveBackStored(job.kept!);
+      this.forgetKept(job.id);
+      count += 1;
     }
     if (count > 0) {
       const reason = 'they expired 30 days ago and nobody swept them';

@@ -1,22 +1,17 @@
 import type { Claim, Due, StoredJob } from '../store.js';
-import type { Customer } from './customer.js';
+import type { Customer, DueList } from './customer.js';
 import { DueQueue } from './due-queue.js';
 import type { JobRecord } from './job-record.js';
 import { nextTask } from './retention.js';
+import type { Times } from './times.js';
 
 interface Item {
   customer: Customer;
   job: JobRecord;
 }
 
-/** Both clocks: running jobs go by the monotonic one, what is kept by dates. */
-export interface Times {
-  now: number;
-  date: number;
-}
-
 /** The jobs of a MemoryStore that sweepers have to do something about, now or later. */
-export class DueJobs {
+export class DueJobs implements DueList {
   readonly #overruns = new DueQueue<Item>(
     ({ customer, job }, at) => job.task?.at === at && customer.unleased.get(job.id) === job,
   );
@@ -24,12 +19,11 @@ export class DueJobs {
     ({ customer, job }, at) => job.task?.at === at && customer.kept.get(job.id) === job,
   );
 
-  /** A running job that lost its lease: from its hard end on it is due to be ended. */
+  /** From its hard end on it is due to be ended. */
   overrun(customer: Customer, job: JobRecord): void {
     this.#schedule(this.#overruns, { customer, job }, job.hardEnd ?? Infinity);
   }
 
-  /** A kept job, or what is to happen to it, is new. */
   kept(customer: Customer, job: JobRecord): void {
     const task = nextTask(job.kept!, job.pinned !== undefined);
     this.#schedule(this.#kept, { customer, job }, task?.at ?? Infinity);

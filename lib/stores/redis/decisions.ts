@@ -1,4 +1,5 @@
 import type { LimitState } from '../../decision.js';
+import { limitState } from '../limit-state.js';
 import { overriddenTerms } from '../override.js';
 import { refusalOf, type Violation } from '../refusal.js';
 import { amountOf, type AdmitRequest, type Decision, type Limit, type Override } from '../store.js';
@@ -8,20 +9,8 @@ import { decodeOverride } from './overrides.js';
 const effectiveLimits = (limits: readonly Limit[], override: Override | undefined): readonly Limit[] =>
   override === undefined ? limits : overriddenTerms({ limits }, override).limits;
 
-function stateOf(of: Limit, used: number, resetMs: number): LimitState {
-  const { name, kind, limit, mode } = of;
-  const state: LimitState = {
-    name,
-    kind,
-    limit,
-    used,
-    remaining: Math.max(0, limit - used),
-    resetAfterMs: resetMs < 0 ? undefined : resetMs,
-    windowMs: of.kind === 'creation-rate' ? of.windowMs : undefined,
-    mode,
-  };
-  return of.kind === 'quota' ? { ...state, unit: of.unit, per: of.per } : state;
-}
+const stateOf = (limit: Limit, used: number, resetMs: number): LimitState =>
+  limitState(limit, used, resetMs < 0 ? undefined : resetMs);
 
 const REPLAYED = 2;
 /** In the place of a wait. */

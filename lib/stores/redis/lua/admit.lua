@@ -15,7 +15,7 @@
 -- ARGV[7]  1: the job runs already, so it is taken in whatever the limits say, its rates uncharged
 -- ARGV[8]  how long a job runs at most, as far as quotas mind, ms
 -- ARGV[9]  amounts by unit, JSON, or ''
--- ARGV[10] and on, for every limit: w with its counter for a creation rate, n with it for concurrency, q for a quota; limit or
+-- ARGV[10]  and on, for every limit: w with its counter for a creation rate, n with it for concurrency, q for a quota; limit or
 --          ''; window in ms, '' for concurrency, period and amount for a quota, as in d60; 1 for shadow
 --
 -- Answer   { 1 allowed | 0 refused, lapsed ids, override as it was stored or '', shadow limits over (indexes joined by commas),
