@@ -19,6 +19,8 @@ export const errorCodes = [
   'PLAN_FAILED',
   'PLAN_INVALID',
   'LIMIT_KEY_INVALID',
+  'COST_FAILED',
+  'COST_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
   'NO_ADMISSION',
@@ -105,6 +107,8 @@ export const errorCodes = [
   // Passed to Express's error handler, where the option `client` fails.
   'CLIENT_FAILED',
   'CLIENT_INVALID',
+  // Reported as warnings.
+  'OVERRIDE_INVALID',
   // Reported once each as warnings.
   'CLIENT_UNKNOWN',
   'FORWARDED_NOT_TRUSTED',

@@ -24,6 +24,7 @@ export {
 export {
   usage,
   type CustomerUsage,
+  type KeptJob,
   type LimitUsage,
   type RunningJob,
   type StandaloneUsageOptions,
@@ -61,6 +62,8 @@ export {
   type StandaloneJobRetentionOptions,
 } from './middleware/job-retention.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
+export type { CostOf } from './middleware/cost.js';
+export type { Overrides } from './middleware/overrides.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
 export {
@@ -73,7 +76,17 @@ export {
 export type { LifecycleEvents, SweepReport } from './jobs/events.js';
 export type { ExpiryTask, OnExpire, Sweeper, SweepOptions } from './jobs/sweeper.js';
 export type { RenewOptions } from './jobs/renew-while.js';
-export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from './plans/plan.js';
+export type {
+  ConcurrencyOptions,
+  QuotaOptions,
+  RateOptions,
+  RequestRateOptions,
+  StorageOptions,
+} from './plans/limits.js';
+export type { CustomerOverride, OverrideLimits, OverrideOptions } from './plans/override.js';
+export type { Plan } from './plans/plan.js';
+export { definePlans } from './plans/plan-set.js';
+export type { RetentionDurations, RetentionOptions } from './plans/retention.js';
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
@@ -87,8 +100,8 @@ export { RedisStore, type RedisStoreOptions } from './stores/redis/redis-store.j
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-store.js';
 export type {
   Admitted,
-  Amounts,
   AdmitRequest,
+  Amounts,
   Claim,
   ConcurrencyLimit,
   Decision,

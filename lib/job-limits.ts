@@ -11,7 +11,7 @@ import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
 import type { UrlCountOptions } from './middleware/url-count.js';
-import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
+import { admissionChecks, admitRequests, costCheck, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -30,6 +30,7 @@ import { guardsOf } from './middleware/guards.js';
 import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
 import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
 import { checkJobRetention, jobRetentionOf, type JobRetentionOptions } from './middleware/job-retention.js';
+import { overridesOf, type Overrides } from './middleware/overrides.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -39,7 +40,7 @@ import { termsByPlan } from './middleware/terms.js';
 import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './middleware/usage.js';
 import { checkOptions, count, func, oneOf, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
-import { Plans, type PlanOf } from './plans/plans.js';
+import { Plans, type OnStale, type PlanOf } from './plans/plans.js';
 import { closeArchiveWorkers } from './uploads/archives/index.js';
 import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
@@ -58,17 +59,17 @@ export interface JobLimitsOptions extends SharedOptions {
   onStoreError?: 'local' | 'allow' | 'deny';
   /** How many processes share the store; needed for `onStoreError: 'local'`. At least 1. */
   processes?: number;
-  /** The plans by name. Checked at once: every wrong value is a `ConfigError`. */
-  plans?: Record<string, Plan>;
+  /** The plans by name, or the JSON text of them. Checked at once: every wrong value is a `ConfigError`. */
+  plans?: Record<string, Plan> | string;
   /**
    * Which plan a customer has: the name of one of `plans`, or a plan itself, or a promise. Looked up once per customer and
-   * minute. May be left out where there is one plan.
+   * minute; while it fails, the last known plan goes on for up to an hour. May be left out where there is one plan.
    */
   plan?: PlanOf;
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
-export interface JobLimits extends Lifecycle {
+export interface JobLimits extends Lifecycle, Overrides {
   /** Decides whether a job may be created, by the customer's plan. */
   admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
@@ -114,7 +115,7 @@ export interface JobLimits extends Lifecycle {
    */
   reconcile: (customer: string, runningIds: readonly string[]) => ReturnType<LimitStore['reconcile']>;
   /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
-  setPlans: (plans: Record<string, Plan>) => void;
+  setPlans: (plans: Record<string, Plan> | string) => void;
   on: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   off: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   readonly store: LimitStore;
@@ -150,11 +151,6 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     onStoreError: optional(oneOf('local', 'allow', 'deny')),
     processes: optional(count({ min: 1 })),
   });
-  const plans =
-    checked.plans === undefined && checked.plan === undefined
-      ? undefined
-      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
-  const { store, closeStore } = storeOf(checked);
   const events = new EventEmitter();
   const emit: Emit = (event, value) => {
     try {
@@ -164,6 +160,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
     }
   };
+  const onStale: OnStale = (customer, error) => emit('plan-stale', { customer, error });
+  const plans =
+    checked.plans === undefined && checked.plan === undefined
+      ? undefined
+      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending, onStale);
+  const { store, closeStore } = storeOf(checked);
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
   const unsubscribe = store.subscribe(forward(emit));
@@ -175,7 +177,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const limits: JobLimits = {
     store,
     admission(own = {}) {
-      const checkedOwn = checkOptions('admission', own, admissionChecks);
+      const checkedOwn = checkOptions('admission', own, { ...admissionChecks, ...costCheck });
       return admitRequests(context, checkedOwn, termsByPlan(plansFor('admission()')));
     },
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
@@ -201,11 +203,12 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       );
     },
     ...lifecycleOf(store, (event, value) => emit(event, value as never), checked.clock),
-    usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
+    usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
       return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
     },
+    ...overridesOf(context, plansFor),
     setPlans: (next) => plansFor('setPlans()').set(next),
     on(event, listener) {
       events.on(event, listener);
@@ -220,6 +223,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       context.resetLimiters();
       guards.reset();
       plans?.forget();
+      context.overrides.forget();
     },
     async close() {
       await context.openJobs.close();

@@ -26,3 +26,9 @@ export function checkedRef(ref: JobRef): JobRef {
     `expected a job ref { customer, id }, strings of 1 to ${MOST_ID_BYTES} bytes of UTF-8, received ${describe(ref)}`,
   );
 }
+
+/** A customer named by an operator or a program, not by a request. */
+export function checkedCustomer(customer: unknown): string {
+  if (isId(customer)) return customer;
+  throw new RequestError('CUSTOMER_INVALID', 400, `expected a customer's id, received ${describe(customer)}`);
+}

@@ -1,19 +1,19 @@
 import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '../clock.js';
-import { ConfigError, describe, RequestError } from '../errors.js';
-import { checkOptions, duration, having, optional, withDefault } from '../options.js';
+import { describe, RequestError } from '../errors.js';
+import { checkOptions, having, withDefault } from '../options.js';
+import { retentionTimes } from '../plans/retention.js';
 import {
   endStates,
   storeMethods,
   type EndState,
   type JobRef,
   type LimitStore,
-  type RetentionTimes,
   type StoredJob,
 } from '../stores/store.js';
 import type { Duration } from '../units.js';
 import type { LifecycleEvents, StoreEvents, Tell } from './events.js';
-import { checkedRef, isId } from './job-ref.js';
+import { checkedCustomer, checkedRef } from './job-ref.js';
 import { renewWhile, type RenewOptions } from './renew-while.js';
 import { startSweeper, type Sweeper, type SweepOptions } from './sweeper.js';
 
@@ -155,20 +155,6 @@ export function jobLifecycle(options: JobLifecycleOptions): JobLifecycle {
   return lifecycle;
 }
 
-/**
- * Durations of results and metadata as a store takes them. Metadata are kept as long as results where nothing is said.
- *
- * @throws {ConfigError}
- */
-export function retentionTimes(value: unknown, option: string): RetentionTimes {
-  const { results, metadata = results } = checkOptions(option, value, {
-    results: duration(),
-    metadata: optional(duration()),
-  });
-  if (metadata >= results) return { resultsMs: results, metadataMs: metadata };
-  throw new ConfigError('CONFIG_BAD_DURATION', `${option}.metadata`, 'at least as long as results', metadata);
-}
-
 const wrong = (code: 'JOB_UNITS_INVALID' | 'JOB_DATE_INVALID' | 'JOB_REASON_INVALID', message: string) =>
   new RequestError(code, 400, message);
 
@@ -194,11 +180,6 @@ function checkedUnits(units: unknown): Record<string, number> {
     'JOB_UNITS_INVALID',
     `finish(ref, { units }): expected amounts by unit, received ${describe(units)}`,
   );
-}
-
-function checkedCustomer(customer: unknown): string {
-  if (isId(customer)) return customer;
-  throw new RequestError('CUSTOMER_INVALID', 400, `expected a customer's id, received ${describe(customer)}`);
 }
 
 function checkedReason(reason: unknown): string {
