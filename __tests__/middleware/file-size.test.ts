@@ -623,6 +623,7 @@ describe('an upload that stalls', () => {
     await until(() => socket.received().includes('UPLOAD_TIMEOUT'), 'the answer');
     expect(socket.received()).toMatch(/^HTTP\/1\.1 408 /);
     expect(socket.received()).toMatch(/\r\nConnection: close\r\n/);
+    expect(socket.received()).toContain('"info":{"limit":"idle-timeout","allowed":0.05}');
     socket.destroy();
     await until(() => readings.every(({ ended }) => ended !== undefined), 'the reader');
     // Whichever came first, the end of the linger or the client's.

@@ -172,7 +172,7 @@ function toRefusal(
     message: `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`,
     status: archiveStatus[code],
     ...(limit === undefined ? {} : { limit }),
-    violated: [limit ?? 'archiveLimits'],
+    violated: limit === undefined ? [] : [limit],
     info: {
       field,
       ...(entry === undefined ? {} : { entry }),
