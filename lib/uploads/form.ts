@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Refusal } from '../decision.js';
 import { RequestError } from '../errors.js';
+import { searchFaster } from './boundary-search.js';
 import {
   fieldsTooLarge,
   fileTooLarge,
@@ -76,6 +77,7 @@ export class FormReader {
         return;
       }
       this.#parser = parser;
+      searchFaster(parser);
       parser.on('field', (name: string | undefined, value) => this.#field(name, value));
       parser.on('file', (name: string | undefined, stream, info) => this.#file(name, stream, info));
       parser.on('error', (error) => this.stop(malformedBody((error as Error).message)));
