@@ -101,8 +101,8 @@ export class FormReader {
   }
 
   readonly #aborted = (): void => {
-    // A request that has all arrived closes too, perhaps before its last file is stored.
-    if (!this.#req.complete) this.stop(uploadAborted());
+    // A request that was read to its end closes too, perhaps before its last file is stored.
+    if (!this.#req.readableEnded) this.stop(uploadAborted());
   };
 
   #settle(): boolean {
