@@ -224,6 +224,22 @@ describe('a form is refused', () => {
       { allowed: 5 },
     ],
     [
+      'fields whose names are too large',
+      { maxFieldBytes: 5 },
+      [{ name: 'a'.repeat(6), value: '' }],
+      413,
+      'FIELDS_TOO_LARGE',
+      { limit: 'max-field-bytes', allowed: 5 },
+    ],
+    [
+      'files that are none, too many of them',
+      { maxFields: 1 },
+      [1, 2].map(() => ({ name: 'f', value: '', filename: '', type: 'application/octet-stream' })),
+      413,
+      'TOO_MANY_FIELDS',
+      { limit: 'max-fields', allowed: 1 },
+    ],
+    [
       'another type',
       { types: ['image/*', 'video/mp4'] },
       [file(1), file(1, 'x.exe', 'application/x-msdownload')],
@@ -248,10 +264,19 @@ describe('a form is refused', () => {
     }
   });
 
+  test('of parts that are neither field nor file, too many of them', async () => {
+    const { url } = await serve({ maxFields: 2, maxFiles: 2 }, echo);
+    const form = (parts: number): Buffer =>
+      Buffer.from(`${`--${boundary}\r\nX: y\r\n\r\nz\r\n`.repeat(parts)}--${boundary}--\r\n`);
+    const headers = { 'content-type': multipart };
+    expect((await post(url, form(4), headers)).body).toEqual({ files: [], body: {} });
+    expect((await post(url, form(5), headers)).body).toMatchObject({ error: 'TOO_MANY_FIELDS' });
+  });
+
   test('and accepted at exactly the same limits', async () => {
     const parts = [file(1000), { name: 'a', value: '12' }, { name: 'b', value: '345' }];
     const maxRequest = formBody(boundary, parts).length;
-    const exactly = { maxRequest, maxFiles: 1, maxFields: 2, maxFieldBytes: 5, types: ['video/*'] };
+    const exactly = { maxRequest, maxFiles: 1, maxFields: 2, maxFieldBytes: 7, types: ['video/*'] };
     const { url } = await serve(exactly, echo);
     expect((await postForm(url, parts)).status).toBe(200);
     expect((await postForm(url, parts, true)).status).toBe(200);
@@ -420,6 +445,7 @@ describe('temporary files', () => {
 
     test('while it is stored', async () => {
       const goes = deferred();
+      // eslint-disable-next-line @typescript-eslint/unbound-method
       const store = TempStorage.prototype._handleFile;
       const late = jest.spyOn(TempStorage.prototype, '_handleFile').mockImplementation(function (
         this: TempStorage,
