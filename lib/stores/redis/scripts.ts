@@ -1061,7 +1061,7 @@ end
 end`, savePiece, `return { confirmed, lapsed }`]);
 
 // prettier-ignore
-export const expireNow = script('expire-now', 'fa91f467b69b2f8b38737c527bbe755ad403c92b', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const expireNow = script('expire-now', '09810e46c7f386304bc86ac16bc274407052b195', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'expired'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -1072,8 +1072,9 @@ answer = 'not-retained'
 elseif job.pinned and ARGV[3] ~= '1' then
 answer = 'pinned'
 else
-local already = job.resultsAt <= date
-if already then answer = 'already' else job.resultsAt = date end
+local already = job.resultsAt <= date and not job.pinned
+if already then answer = 'already' end
+job.resultsAt = math.min(job.resultsAt, date)
 job.announced = true
 if job.pinned then
 pin(job, nil)

@@ -22,8 +22,10 @@ elseif not job.resultsAt then
 elseif job.pinned and ARGV[3] ~= '1' then
   answer = 'pinned'
 else
-  local already = job.resultsAt <= date
-  if already then answer = 'already' else job.resultsAt = date end
+  -- What a pin alone still held has not expired.
+  local already = job.resultsAt <= date and not job.pinned
+  if already then answer = 'already' end
+  job.resultsAt = math.min(job.resultsAt, date)
   job.announced = true
   -- What a sweeper has taken, or put off, stays so; what was given up has a score below 0.
   if job.pinned then
