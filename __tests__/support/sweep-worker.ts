@@ -10,9 +10,18 @@ export interface SweepWorkerOptions {
   offsetMs: number;
   /** One in so many callbacks fails. */
   failsOneIn: number;
+  batch?: number;
+  /** @default 1000 */
+  leaseMs?: number;
 }
 
-const { port, offsetMs, failsOneIn } = JSON.parse(process.argv[2]!) as SweepWorkerOptions;
+const {
+  port,
+  offsetMs,
+  failsOneIn,
+  batch = 50,
+  leaseMs = 1_000,
+} = JSON.parse(process.argv[2]!) as SweepWorkerOptions;
 const client = new Redis(port);
 const store = new RedisStore({ client, timeOffsetMs: () => offsetMs, timeoutMs: 10_000 });
 
@@ -30,8 +39,8 @@ const sweeper = startSweeper(
     onExpire: callback('results'),
     onMetadataExpire: callback('metadata'),
     everyMs: 50,
-    leaseMs: 1_000,
-    batch: 50,
+    leaseMs,
+    batch,
   },
   () => undefined,
   systemClock,

@@ -1,4 +1,6 @@
 import type { Redis } from 'ioredis';
+import { RedisStore } from '../../../lib/stores/redis/redis-store.js';
+import * as scripts from '../../../lib/stores/redis/scripts.js';
 import type { LimitStore, Terms } from '../../../lib/stores/store.js';
 import { claimAll, DAY, finished, keptTerms, sweep } from '../../../lib/testing/contract/kept-jobs.js';
 import { HOUR, MINUTE, request, SECOND, slots, termsOf } from '../../../lib/testing/harness.js';
@@ -149,14 +151,36 @@ describeWithRedis('What RedisStore keeps of jobs', () => {
   });
 
   test('a customer that a sweeper took and then died comes up again', async () => {
-    const { store, time, keys } = scene();
+    const { store, time, prefix } = scene();
+    const dying = new RedisStore({
+      client: {
+        eval: client.eval.bind(client),
+        // It dies between the two scripts of a claim.
+        evalsha: async (sha: string, keyCount: number, ...rest: string[]) =>
+          sha === scripts.claim.sha ? new Promise(() => undefined) : client.evalsha(sha, keyCount, ...rest),
+      },
+      prefix,
+      timeOffsetMs: () => time.offset,
+      timeoutMs: 100,
+    });
     const ref = await finished(store);
     time.offset += HOUR;
-    // As after the first of a claim's two scripts.
-    await client.zadd(await keyOf(keys, 'due'), Date.now() + time.offset + MINUTE, 'acme');
+    await expect(claimAll(dying)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await claimAll(store)).toEqual([]);
-    time.offset += MINUTE + SECOND;
+    time.offset += MINUTE;
     expect((await claimAll(store)).map(({ job }) => job.ref)).toEqual([ref]);
+  });
+
+  test('a job that expires sooner than those before it is found in time', async () => {
+    const { store, time } = scene();
+    await finished(store, keptTerms({ resultsMs: 5 * HOUR }));
+    await finished(store, keptTerms({ resultsMs: 3 * HOUR }));
+    const soon = await finished(store, keptTerms({ resultsMs: MINUTE }));
+    time.offset += MINUTE;
+    expect((await claimAll(store)).map(({ job }) => job.ref)).toEqual([soon]);
+    const sooner = await finished(store, keptTerms({ resultsMs: SECOND }));
+    time.offset += SECOND;
+    expect((await claimAll(store)).map(({ job }) => job.ref)).toEqual([sooner]);
   });
 
   test('claims no more than asked for, and of many customers some each', async () => {
