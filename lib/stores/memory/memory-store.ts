@@ -78,6 +78,7 @@ export class MemoryStore implements LimitStore {
       limits: [],
       shadowed: [],
       job: this.#describe(customer, known, now),
+      run: known.run,
     };
   }
 

@@ -132,7 +132,7 @@ export function decodeDecision({ ref, terms }: AdmitRequest, reply: Reply): Deci
   const [code, , third, shadowIndexes] = reply;
   if (Number(code) === REPLAYED) {
     const job = decodeJob(ref.customer, third as Reply);
-    return { allowed: true, replayed: true, limits: [], shadowed: [], job };
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job, run: String(reply[3]) };
   }
   const limits = effectiveLimits(terms.limits, String(third));
   const at = (index: unknown): Limit => limits[Number(index) - 1]!;

@@ -422,7 +422,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', 'c077f0f6efdc815625b1f8524c9c3b8fbfa5af6e', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'a04d2ad6d9c00a951203de47eb4100046d528c69', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
 local more = { 'j' .. id, 't' .. ref }
@@ -432,7 +432,7 @@ for n = 1, count do
 if book[10 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
 end
 local lapsed, overrideJson, overrideRef = {}, '', ''
-local replayed, known, take, beforeCharge, addToJob
+local replayed, replayedRun, known, take, beforeCharge, addToJob
 if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then`, changesPiece, recordPiece, limitsPiece, ratesPiece, leasesPiece, settlePiece, logPiece, owedPiece, `take = hold
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
@@ -461,7 +461,7 @@ local job = find(id, KEYS[3])
 local ended = job and job.charges == '!'
 local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
 if (ended and adopt) or (again and job.run ~= run) then
-replayed = describe(job)
+replayed, replayedRun = describe(job), job.run
 elseif again then
 local charged = {}
 if job.state == 'p' then
@@ -574,7 +574,7 @@ jobs = jobs + 1
 if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
-end`, savePiece, `if replayed then return { 2, lapsed, replayed } end
+end`, savePiece, `if replayed then return { 2, lapsed, replayed, replayedRun } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer`]);

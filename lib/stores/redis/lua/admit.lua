@@ -17,7 +17,7 @@
 --
 -- Answer   { 1 allowed | 0 refused, lapsed ids, override JSON or '', shadow limits over (indexes joined by commas),
 --            limit index, used, reset ms or -1, retry ms or -1 where it does not refuse, and so on }
---          { 2 replayed, lapsed ids, job }
+--          { 2 replayed, lapsed ids, job, the run it was admitted for }
 local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
@@ -35,7 +35,7 @@ end
 
 local lapsed, overrideJson, overrideRef = {}, '', ''
 -- Set where the job, its terms or the customer are not as they are most times.
-local replayed, known, take, beforeCharge, addToJob
+local replayed, replayedRun, known, take, beforeCharge, addToJob
 
 if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
   --- @include changes record limits rates leases settle log owed
@@ -69,7 +69,7 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
   local ended = job and job.charges == '!'
   local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
   if (ended and adopt) or (again and job.run ~= run) then
-    replayed = describe(job)
+    replayed, replayedRun = describe(job), job.run
   elseif again then
     -- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
     local charged = {}
@@ -194,7 +194,7 @@ if charging and not refused then
   end
 end
 --- @include save
-if replayed then return { 2, lapsed, replayed } end
+if replayed then return { 2, lapsed, replayed, replayedRun } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer
