@@ -21,6 +21,8 @@ export const errorCodes = [
   'LIMIT_KEY_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
+  'FINGERPRINT_FAILED',
+  'FINGERPRINT_INVALID',
   'NO_ADMISSION',
   'NO_GUARD',
   'JOB_NOT_COMMITTED',
@@ -39,6 +41,9 @@ export const errorCodes = [
   'LIMIT_BLOCKED',
   'JOB_EXISTS',
   'JOB_IN_PROGRESS',
+  'IDEMPOTENCY_KEY_MISSING',
+  'IDEMPOTENCY_KEY_INVALID',
+  'IDEMPOTENCY_KEY_REUSED',
   // Answered to clients about what their body holds, or passed on while it is read.
   'FILE_TOO_LARGE',
   'REQUEST_TOO_LARGE',
