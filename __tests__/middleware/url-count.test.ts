@@ -189,6 +189,8 @@ describe('a URL is refused', () => {
       '[fc00::1]',
       '[ff02::1]',
       '[2001:db8::1]',
+      '[4000::1]',
+      '[1::1]',
       'localhost',
       'localhost.',
       'LOCALHOST',
