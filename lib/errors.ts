@@ -33,6 +33,7 @@ export const errorCodes = [
   'JOB_REASON_INVALID',
   'JOB_ID_MISSING',
   'JOB_ENDED',
+  'EXPIRY_TIMEOUT',
   'RESPONSE_FAILED',
   // Thrown by stores; the first is answered to clients too.
   'STORE_UNAVAILABLE',

@@ -74,7 +74,8 @@ export {
   type Lifecycle,
 } from './jobs/lifecycle.js';
 export type { LifecycleEvents, SweepReport } from './jobs/events.js';
-export type { ExpiryTask, OnExpire, Sweeper, SweepOptions } from './jobs/sweeper.js';
+export type { ExpiryTask, OnExpire, SweepOptions } from './jobs/sweep-options.js';
+export type { Sweeper } from './jobs/sweeper.js';
 export type { RenewOptions } from './jobs/renew-while.js';
 export type {
   ConcurrencyOptions,

@@ -7,6 +7,7 @@ import type { AnswerOptions } from './http/answers.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
 import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
+import { tellListeners } from './jobs/tell-listeners.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
@@ -121,7 +122,7 @@ export interface JobLimits extends Lifecycle, Overrides {
   readonly store: LimitStore;
   /** Forgets all that was counted, in the store too. For tests. */
   reset: () => Promise<void>;
-  /** Waits for what is under way and stops all timers; closes the store where it made it. */
+  /** Waits for what is under way and stops all timers, sweepers too; closes the store where it made it. */
   close: () => Promise<void>;
 }
 
@@ -152,14 +153,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     processes: optional(count({ min: 1 })),
   });
   const events = new EventEmitter();
-  const emit: Emit = (event, value) => {
-    try {
-      events.emit(event, value);
-    } catch (error) {
-      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
-      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
-    }
-  };
+  const emit: Emit = tellListeners(events);
   const onStale: OnStale = (customer, error) => emit('plan-stale', { customer, error });
   const plans =
     checked.plans === undefined && checked.plan === undefined
@@ -168,6 +162,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const { store, closeStore } = storeOf(checked);
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
+  const { stopSweeping, ...lifecycle } = lifecycleOf(store, tellListeners(events), checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -202,7 +197,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
         'limits.job(req): no admission of these limits came before this handler',
       );
     },
-    ...lifecycleOf(store, (event, value) => emit(event, value as never), checked.clock),
+    ...lifecycle,
     usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
@@ -226,6 +221,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       context.overrides.forget();
     },
     async close() {
+      await stopSweeping();
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();

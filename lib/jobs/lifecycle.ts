@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '../clock.js';
 import { describe, RequestError } from '../errors.js';
-import { checkOptions, having, withDefault } from '../options.js';
+import { checkOptions, count, having, withDefault } from '../options.js';
 import { retentionTimes } from '../plans/retention.js';
 import {
   endStates,
@@ -15,7 +15,9 @@ import type { Duration } from '../units.js';
 import type { LifecycleEvents, StoreEvents, Tell } from './events.js';
 import { checkedCustomer, checkedRef } from './job-ref.js';
 import { renewWhile, type RenewOptions } from './renew-while.js';
-import { startSweeper, type Sweeper, type SweepOptions } from './sweeper.js';
+import type { SweepOptions } from './sweep-options.js';
+import { startSweeper, type Sweeper } from './sweeper.js';
+import { tellListeners } from './tell-listeners.js';
 
 /** How a job ended. */
 export interface JobOutcome {
@@ -44,7 +46,11 @@ export interface Lifecycle {
   jobs: {
     /** The stored job, or `undefined` when it was never seen or is forgotten. */
     get: (ref: JobRef) => Promise<StoredJob | undefined>;
-    /** A customer's jobs: all that hold a lease, and those kept, soonest to expire first. @param most Of those kept. @default 100 */
+    /**
+     * A customer's jobs: all that hold a lease, oldest first, and those whose results are kept, soonest to expire first.
+     *
+     * @param most The most of those kept, up to 1,000. @default 100
+     */
     list: (customer: string, most?: number) => Promise<{ running: StoredJob[]; kept: StoredJob[] }>;
   };
   /** Ends jobs that ran too long and deletes what has expired, until it is stopped. Any number of processes may. */
@@ -59,11 +65,23 @@ export interface Lifecycle {
   expireNow: (ref: JobRef, options?: { force?: boolean }) => ReturnType<LimitStore['expireNow']>;
 }
 
-const MOST_LISTED = 100;
+const LISTED = 100;
+const MOST_LISTED = 1_000;
 const MOST_REASON = 500;
+/** The last date that JavaScript knows. */
+const LAST_DATE = 8.64e15;
 
-/** The lifecycle on a store. @param tell Is told what happens. */
-export function lifecycleOf(store: LimitStore, tell: Tell, clock: Clock): Lifecycle {
+/**
+ * The lifecycle on a store.
+ *
+ * @param tell Is told what happens. Never throws.
+ */
+export function lifecycleOf(
+  store: LimitStore,
+  tell: Tell,
+  clock: Clock,
+): Lifecycle & { stopSweeping: () => Promise<void> } {
+  const sweepers: Sweeper[] = [];
   const held = async <T extends string>(
     operation: LifecycleEvents['hold']['operation'],
     ref: JobRef,
@@ -94,12 +112,20 @@ export function lifecycleOf(store: LimitStore, tell: Tell, clock: Clock): Lifecy
       renewWhile(store, checkedRef(ref), work, options, tell, clock),
     jobs: {
       get: async (ref) => store.job(checkedRef(ref)),
-      async list(customer, most = MOST_LISTED) {
-        const { running, kept } = await store.usage(checkedCustomer(customer), [], most);
+      async list(customer, most = LISTED) {
+        const checked = count({ max: MOST_LISTED })(most, 'jobs.list.most');
+        const { running, kept } = await store.usage(checkedCustomer(customer), [], checked);
         return { running, kept };
       },
     },
-    sweep: (options) => startSweeper(store, options, tell, clock),
+    sweep(options) {
+      const sweeper = startSweeper(store, options, tell, clock);
+      sweepers.push(sweeper);
+      return sweeper;
+    },
+    async stopSweeping() {
+      await Promise.all(sweepers.map((sweeper) => sweeper.stop()));
+    },
     pin: async (ref, reason) => held('pin', ref, store.pin(checkedRef(ref), checkedReason(reason))),
     unpin: async (ref) => held('unpin', ref, store.unpin(checkedRef(ref))),
     extend: async (ref, to) => held('extend', ref, store.extend(checkedRef(ref), checkedDate(to))),
@@ -122,6 +148,8 @@ type WorkerEvents = LifecycleEvents & StoreEvents;
 export interface JobLifecycle extends Lifecycle {
   on: <K extends keyof WorkerEvents>(event: K, listener: (value: WorkerEvents[K]) => void) => JobLifecycle;
   off: <K extends keyof WorkerEvents>(event: K, listener: (value: WorkerEvents[K]) => void) => JobLifecycle;
+  /** Stops its sweepers. The store stays open: whoever made it closes it. */
+  close: () => Promise<void>;
 }
 
 /**
@@ -140,9 +168,11 @@ export function jobLifecycle(options: JobLifecycleOptions): JobLifecycle {
     clock: withDefault(having<Clock>('a clock', 'now', 'wallNow', 'every'), systemClock),
   });
   const events = new EventEmitter();
-  store.subscribe(({ type, ...value }) => void events.emit(type, value));
+  const tell = tellListeners(events);
+  const unsubscribe = store.subscribe(({ type, ...value }) => tell(type, value));
+  const { stopSweeping, ...methods } = lifecycleOf(store, tell, clock);
   const lifecycle: JobLifecycle = {
-    ...lifecycleOf(store, (event, value) => void events.emit(event, value), clock),
+    ...methods,
     on(event, listener) {
       events.on(event, listener);
       return lifecycle;
@@ -150,6 +180,10 @@ export function jobLifecycle(options: JobLifecycleOptions): JobLifecycle {
     off(event, listener) {
       events.off(event, listener);
       return lifecycle;
+    },
+    async close() {
+      await stopSweeping();
+      unsubscribe();
     },
   };
   return lifecycle;
@@ -191,7 +225,9 @@ function checkedReason(reason: unknown): string {
 }
 
 function checkedDate(to: unknown): number {
-  const date = to instanceof Date || typeof to === 'string' ? new Date(to).getTime() : to;
-  if (typeof date === 'number' && Number.isSafeInteger(date) && date >= 0) return date;
+  // Other strings than ISO dates are read by the machine's own ideas of a date: '5' is in May 2001.
+  const isDate = to instanceof Date || (typeof to === 'string' && /^\d{4}-\d\d-\d\d/.test(to));
+  const date = isDate ? new Date(to).getTime() : to;
+  if (typeof date === 'number' && Number.isSafeInteger(date) && date >= 0 && date <= LAST_DATE) return date;
   throw wrong('JOB_DATE_INVALID', `extend(ref, to): expected a date, received ${describe(to)}`);
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { JobLimitsError } from '../errors.js';
-import { checkOptions, duration, withDefault } from '../options.js';
+import { checkOptions, timerDuration, withDefault } from '../options.js';
 import type { JobRef, LimitStore } from '../stores/store.js';
 import type { Duration } from '../units.js';
 import type { Tell } from './events.js';
@@ -24,18 +24,16 @@ export async function renewWhile<T>(
   clock: Clock,
 ): Promise<T> {
   const { every } = checkOptions('renewWhile', options, {
-    every: withDefault(duration({ min: 1000 }), 30_000),
+    every: withDefault(timerDuration({ min: 1000 }), 30_000),
   });
   const ended = new AbortController();
   const renew = async (): Promise<void> => {
     try {
       const answer = await store.renew(ref);
       tell('renew', { ref, answer });
-      if (answer !== 'renewed' && answer !== 'reinstated' && answer !== 'unknown') {
-        ended.abort(
-          new JobLimitsError('JOB_ENDED', `The job should not go on: renewing it says '${answer}'`),
-        );
-      }
+      if (answer === 'renewed' || answer === 'reinstated' || answer === 'unknown') return;
+      stop();
+      ended.abort(new JobLimitsError('JOB_ENDED', `The job should not go on: renewing it says '${answer}'`));
     } catch (error) {
       tell('store-error', { operation: 'renew', error });
     }

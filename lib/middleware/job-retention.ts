@@ -53,7 +53,8 @@ type Checked = { [K in keyof typeof checks]: ReturnType<(typeof checks)[K]> };
 
 /**
  * Stands before routes that read a job or its results. While they are kept, the answer says until when, by `Sunset`, and
- * `req.job` is the stored job; from that time on it is 410 `JOB_EXPIRED`, whether or not they were deleted yet.
+ * `req.job` is the stored job; from that time on it is 410 `JOB_EXPIRED`, whether or not they were deleted yet, until the
+ * store forgets the job.
  *
  * @example
  * app.get('/jobs/:id/results', limits.jobRetention(), read);
@@ -103,13 +104,18 @@ async function look(
   }
   const expired = options.of === 'results' ? job.expired !== undefined : job.expired === 'metadata';
   const expiresAt = options.of === 'results' ? job.resultsExpireAt : job.metadataExpireAt;
+  if (expiresAt !== undefined && job.pinned === undefined) announce(res, expiresAt, options.link);
   if (expired) return refuse(expiredAt(options.of, expiresAt!));
-  if (expiresAt !== undefined && job.pinned === undefined) {
-    res.set('Sunset', new Date(expiresAt).toUTCString());
-    if (options.link !== undefined) res.append('Link', `<${options.link}>; rel="sunset"`);
-  }
   setStoredJob(req, context.properties.job, job);
   return true;
+}
+
+/** The earliest of several dates holds: a route may stand below another one's `jobRetention`. */
+function announce(res: Response, date: number, link: string | undefined): void {
+  const announced = Date.parse(res.get('Sunset') ?? '');
+  if (!(announced <= date)) res.set('Sunset', new Date(date).toUTCString());
+  const policy = `<${link}>; rel="sunset"`;
+  if (link !== undefined && ![res.get('Link')].flat().includes(policy)) res.append('Link', policy);
 }
 
 /** `undefined` for a text that can't be a job's id. */

@@ -66,11 +66,11 @@ export class DueJobs implements DueList {
   }
 
   /** Whether the task was still to be done. */
-  confirm(customer: Customer, { job: { ref, finishedAt }, due }: Claim): boolean {
+  confirm(customer: Customer, { job: { ref }, due, id }: Claim): boolean {
     const job = customer.kept.get(ref.id);
-    if (job === undefined || job.finishedAt !== finishedAt || nextTask(job.kept!, false)?.due !== due) {
-      return false;
-    }
+    if (job === undefined || nextTask(job.kept!, false)?.due !== due) return false;
+    // Another job of the same id, or other results: those of a longer life are announced by themselves.
+    if (claimId({ customer, job }, due) !== id) return false;
     if (due === 'metadata') {
       customer.forgetKept(job.id);
       return true;

@@ -13,9 +13,14 @@ export class DueQueue<T> {
 
   constructor(private readonly holds: (item: T, at: number) => boolean) {}
 
-  /** The earliest time, of an entry that may not hold any more. */
+  /** The earliest time that something is due at. */
   get next(): number {
-    return this.#heap[0]?.at ?? Infinity;
+    for (;;) {
+      const [first] = this.#heap;
+      if (first === undefined) return Infinity;
+      if (this.holds(first.item, first.at)) return first.at;
+      this.#pop();
+    }
   }
 
   add(item: T, at: number): void {
@@ -27,11 +32,7 @@ export class DueQueue<T> {
 
   /** Takes out the next item that is due. */
   take(now: number): T | undefined {
-    while (this.next <= now) {
-      const { item, at } = this.#pop();
-      if (this.holds(item, at)) return item;
-    }
-    return undefined;
+    return this.next <= now ? this.#pop().item : undefined;
   }
 
   clear(): void {

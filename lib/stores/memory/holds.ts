@@ -51,9 +51,9 @@ export function expireNow(
   const { kept } = job;
   if (kept === undefined) return 'not-retained';
   if (job.pinned !== undefined && !force) return 'pinned';
+  const already = expiredOf(kept, job.pinned !== undefined, date) !== undefined;
   job.extras.pinned = undefined;
-  const already = kept.resultsExpireAt <= date;
-  if (!already) kept.resultsExpireAt = date;
+  kept.resultsExpireAt = Math.min(kept.resultsExpireAt, date);
   kept.noticeMs = 0;
   if (!already || job.task?.at === Infinity) customer.ledger.due.kept(customer, job);
   return already ? 'already' : 'expired';

@@ -87,6 +87,19 @@ export function sweepingContract({ describe, test }: Suite): void {
       assert.equal((await claimAll(store))[0]!.due, 'results');
     });
 
+    test('what was extended while it was announced is announced again', async ({ store, advance }) => {
+      const ref = await finished(store, keptTerms({ noticeMs: 10 * MINUTE }));
+      const { resultsExpireAt } = (await store.job(ref))!;
+      await advance(50 * MINUTE);
+      const [notice] = await claimAll(store);
+      assert.equal(await store.extend(ref, resultsExpireAt! + HOUR), 'extended');
+      assert.equal(await store.confirm([notice!]), 0);
+      await advance(HOUR);
+      const [again] = await claimAll(store);
+      assert.equal(again!.due, 'expiring');
+      assert.notEqual(again!.id, notice!.id);
+    });
+
     test('what nobody announced in time is deleted all the same', async ({ store, advance }) => {
       await finished(store, keptTerms({ noticeMs: 10 * MINUTE }));
       await advance(HOUR);
@@ -194,6 +207,16 @@ export function sweepingContract({ describe, test }: Suite): void {
       const ref = await finished(store);
       await store.pin(ref, 'case 7');
       assert.equal(await store.expireNow(ref, true), 'expired');
+      assert.equal((await store.job(ref))?.expired, 'results');
+      assert.equal((await claimAll(store))[0]!.due, 'results');
+    });
+
+    test('expireNow of results that a pin alone still held expires them', async ({ store, advance }) => {
+      const ref = await finished(store);
+      await store.pin(ref, 'case 7');
+      await advance(2 * HOUR);
+      assert.equal(await store.expireNow(ref, true), 'expired');
+      assert.equal(await store.expireNow(ref), 'already');
       assert.equal((await store.job(ref))?.expired, 'results');
       assert.equal((await claimAll(store))[0]!.due, 'results');
     });
