@@ -56,7 +56,7 @@ export const checkConcurrency = (options: ConcurrencyMiddlewareOptions): Checked
 export function concurrencyOf(context: Context, checked: Checked): RequestHandler {
   const forRequest = checked.hold === 'request';
   const limit = concurrencyLimitOf(checked);
-  noteLimit(context.store, limit);
+  noteLimit(context, limit);
   // Nobody asks for a request once it is over.
   const terms = fixedTerms(limit, context.pendingMs, checked.key, forRequest ? 0 : REMEMBER_MS);
   return admitRequests(context, 'concurrency', checked, terms, checked.hold);
