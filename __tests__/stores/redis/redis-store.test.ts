@@ -61,7 +61,7 @@ describe('the scripts', () => {
   test('touch no keys but those they are given', () => {
     const commands = /call\('(?!TIME)[A-Z]+',\s*([\w.[\]]+)/g;
     const given =
-      /^(KEYS\[\w+\]|KEYS\[nextKey( \+ 1)?\]|customerKey|lostKey|key|refundKey|(job|entry)\.key)$/;
+      /^(KEYS\[\w+\]|KEYS\[nextKey( \+ 1)?\]|customerKey|(records|schedule|due)Key|key|refundKey)$/;
     for (const { source } of Object.values(scripts)) {
       for (const [, key] of source.matchAll(commands)) expect(key).toMatch(given);
     }

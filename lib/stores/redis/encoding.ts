@@ -48,9 +48,9 @@ const argsOf = (limit: Limit): string[] => [
 export function encodeTerms(terms: Terms): EncodedTerms {
   let encoded = encodedTerms.get(terms);
   if (encoded === undefined) {
-    const { limits, plan, pendingMs, rememberMs } = terms;
+    const { limits, ...more } = terms;
     encoded = {
-      ...encodeLimits(limits, { ...(plan === undefined ? {} : { plan }), pendingMs, rememberMs }),
+      ...encodeLimits(limits, more),
       args: limits.flatMap(argsOf),
     };
     encodedTerms.set(terms, encoded);
@@ -99,7 +99,8 @@ export const encodeEnd = (state: EndState): string => endCodes[state];
 type Reply = unknown[];
 
 export function decodeJob(customer: string, reply: Reply): StoredJob {
-  const [id, state, admittedAt, startedAt, finishedAt, leaseUntil, plan] = reply;
+  const [id, state, admittedAt, startedAt, finishedAt, leaseUntil, plan, results, metadata, expired, pinned] =
+    reply;
   const job: StoredJob = {
     ref: { customer, id: String(id) },
     state: states[String(state)]!,
@@ -109,6 +110,10 @@ export function decodeJob(customer: string, reply: Reply): StoredJob {
   if (startedAt !== '') job.startedAt = Number(startedAt);
   if (finishedAt !== '') job.finishedAt = Number(finishedAt);
   if (leaseUntil !== '') job.leaseUntil = Number(leaseUntil);
+  if (results !== '') job.resultsExpireAt = Number(results);
+  if (metadata !== '') job.metadataExpireAt = Number(metadata);
+  if (expired !== '') job.expired = expired as 'results' | 'metadata';
+  if (pinned !== '') job.pinned = String(pinned);
   return job;
 }
 

@@ -36,6 +36,11 @@ import { RefusalCache } from './refusal-cache.js';
 import { ScriptRunner } from './script-runner.js';
 import * as scripts from './scripts.js';
 import type { Script } from './scripts.js';
+import { Sweeping } from './sweeping.js';
+
+/** The most kept jobs that `usage` shows. */
+const MOST_KEPT = 1_000;
+const UNSWEPT = 'they expired 30 days ago and nobody swept them';
 
 export interface RedisStoreOptions {
   /**
@@ -73,6 +78,7 @@ export interface RedisStoreOptions {
  * @throws {ConfigError} `CONFIG_MISSING_OPTION`, `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
  */
 export class RedisStore implements LimitStore {
+  readonly shards: number;
   readonly #connection: RedisConnection;
   readonly #keys: Keys;
   readonly #runner: ScriptRunner;
@@ -80,6 +86,7 @@ export class RedisStore implements LimitStore {
   readonly #offset: () => number;
   readonly #refusals: RefusalCache | undefined;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
+  readonly #sweeping: Sweeping;
   #closed = false;
 
   constructor(options: RedisStoreOptions) {
@@ -96,12 +103,20 @@ export class RedisStore implements LimitStore {
       },
     );
     this.#connection = client;
+    this.shards = shards;
     this.#keys = new Keys(prefix, shards);
     this.#timeoutMs = timeoutMs;
     this.#offset = timeOffsetMs;
     this.#refusals = refusalCache ? new RefusalCache() : undefined;
     const layout = { key: this.#keys.layout, value: JSON.stringify({ schema: SCHEMA, shards }) };
     this.#runner = new ScriptRunner(client, layout, timeoutMs);
+    this.#sweeping = new Sweeping({
+      keys: this.#keys,
+      run: (...args) => this.#run(...args),
+      tell: (customer, found) => this.#tell(customer, found),
+      emit: (event) => this.#emit(event),
+      now: () => performance.now() + this.#offset(),
+    });
   }
 
   async admit(request: AdmitRequest): Promise<Decision> {
@@ -114,10 +129,10 @@ export class RedisStore implements LimitStore {
     const keys = this.#keys.ofCustomer(ref.customer);
     const reply = (await this.#run(
       scripts.admit,
-      [keys.book, keys.lost, keys.job(ref.id), keys.override, ...keys.logs(terms.limits)],
+      [...keys.all, keys.override, ...keys.logs(terms.limits)],
       [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
     )) as unknown[];
-    this.#tellLapsed(ref.customer, reply[1]);
+    this.#tell(ref.customer, reply[1]);
     const decision = decodeDecision(request, reply);
     cache?.set(ref.customer, termsRef, decision, performance.now());
     return decision;
@@ -135,8 +150,10 @@ export class RedisStore implements LimitStore {
     return this.#onJob(scripts.renew, ref, []);
   }
 
-  finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    return this.#onJob(scripts.finish, ref, [encodeEnd(outcome.state)]);
+  finish(ref: JobRef, { state, retention }: Outcome): ReturnType<LimitStore['finish']> {
+    const times = retention ? [String(retention.resultsMs), String(retention.metadataMs)] : ['', ''];
+    const args = [encodeEnd(state), ...times, this.#sweeping.asks() ? '1' : ''];
+    return this.#onJob(scripts.finish, ref, args);
   }
 
   async job(ref: JobRef): Promise<StoredJob | undefined> {
@@ -144,17 +161,17 @@ export class RedisStore implements LimitStore {
     return found === '' ? undefined : decodeJob(ref.customer, found as unknown[]);
   }
 
-  async usage(customer: string, limits: readonly Limit[], _kept = 0): Promise<Usage> {
+  async usage(customer: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
     const keys = this.#keys.ofCustomer(customer);
-    const [lapsed, override, running, ...rows] = (await this.#run(
+    const [lapsed, override, running, keptJobs, ...rows] = (await this.#run(
       scripts.usage,
-      [keys.book, keys.lost, keys.override, ...keys.logs(limits)],
-      [encodeLimits(limits).json],
+      [...keys.all, keys.override, ...keys.logs(limits)],
+      [encodeLimits(limits).json, String(Math.min(kept, MOST_KEPT))],
     )) as unknown[];
-    this.#tellLapsed(customer, lapsed);
+    this.#tell(customer, lapsed);
     return {
       limits: decodeStates(limits, String(override), rows),
-      kept: [],
+      kept: (keptJobs as unknown[][]).map((job) => decodeJob(customer, job)),
       running: (running as unknown[][])
         .map((job) => decodeJob(customer, job))
         .sort((a, b) => a.admittedAt - b.admittedAt),
@@ -171,44 +188,50 @@ export class RedisStore implements LimitStore {
     const { ref, json } = encodeTerms(terms);
     const [lapsed, finished, restored] = (await this.#run(
       scripts.reconcile,
-      [keys.book, keys.lost, keys.override, ...runningIds.map((id) => keys.job(id))],
+      [...keys.all, keys.override],
       [String(graceMs), ref, json, ...runningIds],
     )) as [unknown, string[], string[]];
-    this.#tellLapsed(customer, lapsed);
+    this.#tell(customer, lapsed);
     this.#refusals?.forget(customer);
     return { finished, restored };
   }
 
-  readonly shards = 1;
+  claim(request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    return this.#sweeping.claim(request);
+  }
 
-  async claim(_request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
-    throw new Error('not yet');
+  confirm(claims: readonly Claim[]): Promise<number> {
+    return this.#sweeping.confirm(claims);
   }
-  async confirm(_claims: readonly Claim[]): Promise<number> {
-    throw new Error('not yet');
+
+  postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    return this.#sweeping.postpone(claim, afterMs);
   }
-  async postpone(_claim: Claim, _afterMs: number | null): Promise<void> {
-    throw new Error('not yet');
+
+  pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#onJob(scripts.pin, ref, [reason]);
   }
-  async pin(_ref: JobRef, _reason: string): ReturnType<LimitStore['pin']> {
-    throw new Error('not yet');
+
+  unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#onJob(scripts.unpin, ref, []);
   }
-  async unpin(_ref: JobRef): ReturnType<LimitStore['unpin']> {
-    throw new Error('not yet');
+
+  extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#onJob(scripts.extend, ref, [String(to)]);
   }
-  async extend(_ref: JobRef, _to: number): ReturnType<LimitStore['extend']> {
-    throw new Error('not yet');
+
+  expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
+    return this.#onJob(scripts.expireNow, ref, [force ? '1' : '']);
   }
-  async expireNow(_ref: JobRef, _force?: boolean): ReturnType<LimitStore['expireNow']> {
-    throw new Error('not yet');
-  }
+
   async overrides(): ReturnType<LimitStore['overrides']> {
     throw new Error('not yet');
   }
 
   async setOverride(customer: string, set: Override | null): Promise<void> {
     const { ref, json } = set === null ? { ref: '', json: '' } : encodeLimits(set.limits);
-    await this.#runner.run(scripts.setOverride, [this.#openKeys(customer).override], [ref, json]);
+    const keys = this.#openKeys(customer);
+    await this.#runner.run(scripts.setOverride, [keys.override, keys.book], [ref, json]);
     this.#refusals?.forget(customer);
   }
 
@@ -245,12 +268,14 @@ export class RedisStore implements LimitStore {
   }
 
   async #onJob<T>(script: Script, ref: JobRef, args: string[]): Promise<T> {
-    const keys = this.#keys.ofCustomer(ref.customer);
-    const reply = await this.#run(script, [keys.book, keys.lost, keys.job(ref.id)], [ref.id, ...args]);
-    const [answer, lapsed] = reply as [T, unknown];
-    this.#tellLapsed(ref.customer, lapsed);
+    const { all } = this.#keys.ofCustomer(ref.customer);
+    const reply = await this.#run(script, all, [ref.id, ...args]);
+    const [answer, found, waiting] = reply as [T, unknown, ([string, string] | [])?];
+    this.#tell(ref.customer, found);
     // What this process does may make room for the customer at once; what others do, within a second.
     if (answer === 'finished' || answer === 'refunded') this.#refusals?.forget(ref.customer);
+    // That nobody sweeps is no failure of this operation, nor is it that this can't be found out.
+    if (waiting?.length) await this.#sweeping.look(waiting).catch(() => undefined);
     return answer;
   }
 
@@ -268,9 +293,15 @@ export class RedisStore implements LimitStore {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
   }
 
-  #tellLapsed(customer: string, ids: unknown): void {
-    for (const id of ids as string[]) {
-      for (const listener of this.#listeners) listener({ type: 'lapsed', ref: { customer, id } });
+  /** Ids of jobs that lapsed, and how many records were dropped. */
+  #tell(customer: string, found: unknown): void {
+    for (const one of found as (string | number)[]) {
+      if (typeof one === 'string') this.#emit({ type: 'lapsed', ref: { customer, id: one } });
+      else this.#emit({ type: 'records-dropped', count: one, reason: UNSWEPT });
     }
+  }
+
+  #emit(event: StoreEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 }

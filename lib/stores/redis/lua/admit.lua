@@ -1,10 +1,11 @@
 -- Decides on a job by all limits and charges all of them or none.
 --
 -- KEYS[1]  the customer's book
--- KEYS[2]  the customer's lost jobs
--- KEYS[3]  the job
--- KEYS[4]  the customer's override
--- KEYS[5]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
+-- KEYS[2]  the customer's jobs without lease
+-- KEYS[3]  when they are to be looked at
+-- KEYS[4]  the shard's index of when customers are
+-- KEYS[5]  the customer's override
+-- KEYS[6]  and on: for every creation rate in the order of the limits, its log and the log of its refunds
 -- ARGV[1]  added to the server's time, ms
 -- ARGV[2]  the job's id
 -- ARGV[3]  run
@@ -21,34 +22,36 @@
 local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 8, 4
-local more = { 'j' .. id, 't' .. ref }
+local more = { 'j' .. id, 't' .. ref, '.plain' }
 for i = FIRST, #ARGV, EACH do more[#more + 1] = ARGV[i] end
 --- @include open
 -- This script runs for every request. What costs most in Lua is making tables and functions, so that limits stay where they
 -- are, in ARGV, what is found out of them goes straight into the answer, and all that is seldom needed is made only then.
 
 local count = (#ARGV - FIRST + 1) / EACH
-local rare = book[9] or not book[10] or now >= due
+local rare = book[9] or not book[10] or not book[11] or now >= due
 for n = 1, count do
-  if book[10 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
+  if book[11 + n] and ARGV[FIRST + (n - 1) * EACH + 2] ~= '' then rare = true end
 end
 
 local lapsed, overrideJson, overrideRef = {}, '', ''
 -- Set where the job, its terms or the customer are not as they are most times.
 local replayed, known, take, beforeCharge, addToJob
 
-if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
-  --- @include changes record limits rates leases settle log owed
+if rare or call('HEXISTS', KEYS[2], id) > 0 then
+  --- @include changes record records limits rates leases settle log owed
   take = hold
   local asked = cjson.decode(ARGV[5])
   terms[ref] = asked
 
-  local override = call('GET', KEYS[4])
+  local override = call('GET', KEYS[5])
   if override then
     overrideRef, overrideJson = string.sub(override, 1, 8), string.sub(override, 9)
     terms[overrideRef] = cjson.decode(overrideJson)
+  elseif not book[11] then
+    changed['.plain'] = 1
   end
-  local nextKey = 5
+  local nextKey = 6
   for n = 1, count do
     local i = FIRST + (n - 1) * EACH
     local limit = overridden(asked.limits[n], terms[overrideRef])
@@ -58,15 +61,15 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     end
     local counter = string.sub(ARGV[i], 2)
     if limit.kind == 'concurrency' then
-      book[10 + n] = heldOf(counter)
+      book[11 + n] = heldOf(counter)
     else
       if owedOf(counter) ~= '' then settleLog(counter, KEYS[nextKey], KEYS[nextKey + 1]) end
       nextKey = nextKey + 2
     end
   end
 
-  local job = find(id, KEYS[3])
-  local ended = job and job.charges == '!'
+  local job = find(id)
+  local ended = job and job.unadmitted
   local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
   if (ended and adopt) or (again and job.run ~= run) then
     replayed = describe(job)
@@ -89,7 +92,7 @@ if rare or call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
     end
   else
     beforeCharge = function()
-      if job and job.lost then call('HDEL', lostKey, id) elseif job then call('DEL', KEYS[3]) end
+      if job then drop(job) end
       local used = { [ref] = 1, [overrideRef] = 1 }
       if not book[10] then storeTerms(ref, ARGV[5], used) end
       if override and call('HEXISTS', customerKey, 't' .. overrideRef) == 0 then
@@ -104,13 +107,13 @@ local answer = { 1, lapsed, overrideJson, '' }
 -- charged to before (`own`) refuse it too, when more than their limit is in use: another plan's numbers may be lower.
 -- A job without any limits is one all the same.
 local charging, free, refused, shadowed = not known and not replayed, ',', false, ''
-local nextKey = 5
+local nextKey = 6
 for n = 1, replayed and 0 or count do
   local i, row = FIRST + (n - 1) * EACH, n * 4
   local most, windowMs = ARGV[i + 1] ~= '' and tonumber(ARGV[i + 1]), ARGV[i + 2]
   local key, used, reset, retry, oldest = nil, 0, -1, -1, nil
   if windowMs == '' then
-    used = tonumber(book[10 + n]) or 0
+    used = tonumber(book[11 + n]) or 0
   else
     key = KEYS[nextKey]
     nextKey = nextKey + 2
@@ -152,7 +155,7 @@ end
 
 if charging and not refused then
   if beforeCharge then beforeCharge() end
-  nextKey = 5
+  nextKey = 6
   for n = 1, count do
     local i, row = FIRST + (n - 1) * EACH, n * 4
     local windowMs, key = tonumber(ARGV[i + 2]), nil
@@ -186,8 +189,8 @@ if charging and not refused then
     addToJob(charges)
   else
     local untilTime = now + ARGV[6]
-    put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;;' .. untilTime .. ';' .. charges .. ';'
-      .. (run == id and ';' or #run .. ';' .. run)
+    put[#put + 1], put[#put + 2] = 'j' .. id, 'p;' .. stamp .. ';;' .. untilTime .. ';' .. charges .. ';'
+      .. (run == id and ';' or 'R' .. #run .. ';' .. run)
     jobs = jobs + 1
     if untilTime < due then due = untilTime end
     needed = untilTime + 3600000

@@ -26,7 +26,7 @@ local function termsOf(job, ref)
   if not terms[ref] and job.rest ~= '' then
     for other, value in pairs(cjson.decode(job.rest)) do terms[other] = value end
   end
-  terms[ref] = terms[ref] or cjson.decode(call('HGET', customerKey, 't' .. ref))
+  terms[ref] = terms[ref] or cjson.decode(read('t' .. ref))
   return terms[ref]
 end
 
@@ -64,13 +64,21 @@ local function refsOf(job)
   return refs
 end
 
--- When the job's lease ends if it is renewed now, running; nil where nothing limits how many run.
+-- The shortest of that property among the job's limits.
+local function shortest(job, property)
+  local least = math.huge
+  for _, entry in ipairs(limitsOf(job)) do least = math.min(least, entry.limit[property] or math.huge) end
+  return least
+end
+
+-- When a job that has started must have ended; nil where nothing limits how many run.
+local function hardEndOf(job)
+  local maxRun = shortest(job, 'maxRunMs')
+  if maxRun < math.huge then return job.startedAt + maxRun end
+end
+
+-- When the job's lease ends if it is renewed now, running.
 local function leaseEnd(job)
-  local maxRun, heartbeat = math.huge, math.huge
-  for _, entry in ipairs(limitsOf(job)) do
-    maxRun = math.min(maxRun, entry.limit.maxRunMs or math.huge)
-    heartbeat = math.min(heartbeat, entry.limit.heartbeatMs or math.huge)
-  end
-  if maxRun == math.huge then return nil end
-  return math.min(job.startedAt + maxRun, now + heartbeat)
+  local hardEnd = hardEndOf(job)
+  return hardEnd and math.min(hardEnd, now + shortest(job, 'heartbeatMs'))
 end
