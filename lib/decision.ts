@@ -27,9 +27,9 @@ export interface LimitState {
   /** The limit's window in milliseconds; `undefined` for kinds that have none. */
   windowMs: number | undefined;
   /** Of a quota: what is counted. */
-  unit?: string;
+  unit: string | undefined;
   /** Of a quota: over which calendar period in UTC, or `stored`. */
-  per?: QuotaPeriod;
+  per: QuotaPeriod | undefined;
   mode: LimitMode;
 }
 

@@ -150,6 +150,8 @@ function stateOf(
     remaining: Math.max(0, remainingPoints),
     resetAfterMs: Math.max(0, msBeforeNext),
     windowMs: limiter.duration * 1000,
+    unit: undefined,
+    per: undefined,
     mode: 'enforce',
   };
 }

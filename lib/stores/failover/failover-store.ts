@@ -177,7 +177,9 @@ export class FailoverStore implements LimitStore {
       ref.customer,
       () => this.#store.finish(ref, outcome),
       async () => {
-        const answer = this.#isLocal(ref) ? await this.#local.finish(ref, outcome) : 'finished';
+        const answer = this.#isLocal(ref)
+          ? await this.#local.finish(ref, { state: outcome.state })
+          : 'finished';
         if (answer === 'finished' || answer === 'unsettled') this.#journal.finished(ref, outcome);
         return answer;
       },

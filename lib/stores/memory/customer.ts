@@ -13,6 +13,7 @@ import { Quotas } from './quotas.js';
 import { RateLog } from './rate-log.js';
 import { timesOf, UNSWEPT_MS, type Kept } from './retention.js';
 import { SlotPace } from './slot-pace.js';
+import type { Times } from './times.js';
 
 /** How long a refunded or lapsed job is remembered, so that a late commit or finish is told what became of it. */
 const UNDONE_MEMORY_MS = 3_600_000;
@@ -61,7 +62,7 @@ export class Customer {
   /** No job that holds no lease may be forgotten before this. */
   #nextForgetAt = Infinity;
   /** No kept job may be dropped before this, as a date. */
-  #nextDropAt = 0;
+  #nextDropAt = Infinity;
 
   constructor(
     readonly id: string,
@@ -115,8 +116,8 @@ export class Customer {
   }
 
   /** Charges the rates and quotas of the job, whatever the limits say. Its slots are counted while it is leased. */
-  charge(job: JobRecord, at: number): void {
-    job.stamp(at, this.ledger.wallNow);
+  charge(job: JobRecord, at: number, date: number): void {
+    job.stamp(at, date);
     job.forEachCharged(this.#add);
   }
 
@@ -160,8 +161,7 @@ export class Customer {
   }
 
   /** Ends the job, and settles its quotas. `false` where a period that they belong to is forgotten. */
-  end(job: JobRecord, { state, units, retention }: Outcome, now: number): boolean {
-    const date = this.ledger.wallNow();
+  end(job: JobRecord, { state, units, retention }: Outcome, { now, date }: Times): boolean {
     job.state = state;
     if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
     job.finishedAt = date;
@@ -187,6 +187,7 @@ export class Customer {
     job.extras.kept = kept;
     this.kept.set(job.id, job);
     this.ledger.jobs += 1;
+    this.#nextDropAt = Math.min(this.#nextDropAt, kept.metadataExpireAt + UNSWEPT_MS);
     this.ledger.due.kept(this, job);
   }
 
@@ -259,11 +260,13 @@ export class Customer {
     let count = 0;
     for (const job of this.kept.values()) {
       const dropAt = job.kept!.metadataExpireAt + UNSWEPT_MS;
-      if (job.pinned === undefined && dropAt <= date) {
-        this.quotas.giveBackStored(job.kept!);
-        this.forgetKept(job.id);
-        count += 1;
-      } else if (job.pinned === undefined) this.#nextDropAt = Math.min(this.#nextDropAt, dropAt);
+      if (job.pinned !== undefined || dropAt > date) {
+        this.#nextDropAt = Math.min(this.#nextDropAt, Math.max(dropAt, date + UNSWEPT_MS));
+        continue;
+      }
+      this.quotas.giveBackStored(job.kept!);
+      this.forgetKept(job.id);
+      count += 1;
     }
     if (count > 0) {
       const reason = 'they expired 30 days ago and nobody swept them';

@@ -3,16 +3,11 @@ import type { Customer, DueList } from './customer.js';
 import { DueQueue } from './due-queue.js';
 import type { JobRecord } from './job-record.js';
 import { nextTask } from './retention.js';
+import type { Times } from './times.js';
 
 interface Item {
   customer: Customer;
   job: JobRecord;
-}
-
-/** Both clocks: running jobs go by the monotonic one, what is kept by dates. */
-export interface Times {
-  now: number;
-  date: number;
 }
 
 /** The jobs of a MemoryStore that sweepers have to do something about, now or later. */

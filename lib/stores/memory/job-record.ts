@@ -107,10 +107,10 @@ export class JobRecord implements Charge {
   }
 
   /** Sets the time of all charges, for when they are made anew. */
-  stamp(at: number, date: () => number): void {
+  stamp(at: number, date: number): void {
     this.at = at;
-    if (this.terms.limits.some(isQuota)) this.extras.date = date();
-    if (this.added) for (const charge of this.added) [charge.at, charge.date] = [at, date()];
+    if (this.terms.limits.some(isQuota)) this.extras.date = date;
+    if (this.added) for (const charge of this.added) [charge.at, charge.date] = [at, date];
   }
 
   /** Which counters it is charged to. An infinite rate counts nothing. */

@@ -25,6 +25,7 @@ import { chargeStates, decide, namesOf, stateOf } from './decide.js';
 import * as holds from './holds.js';
 import { endedElsewhere, JobRecord, without } from './job-record.js';
 import { describeJob, soonest } from './stored-jobs.js';
+import type { Times } from './times.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -68,68 +69,68 @@ export class MemoryStore implements LimitStore {
   }
 
   async admit(request: AdmitRequest): Promise<Decision> {
-    const now = this.#now();
+    const times = this.#times();
     const { ref } = request;
-    const customer = this.#customers.get(ref.customer, now, true);
-    const decision = this.#decide(customer, customer.find(ref.id, now), request, now);
+    const customer = this.#customers.get(ref.customer, times.now, true);
+    const decision = this.#decide(customer, customer.find(ref.id, times.now), request, times);
     const { override } = customer;
     if (override !== undefined) decision.override = override;
     return decision;
   }
 
-  #decide(customer: Customer, known: JobRecord | undefined, request: AdmitRequest, now: number): Decision {
+  #decide(customer: Customer, known: JobRecord | undefined, request: AdmitRequest, times: Times): Decision {
     if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, request, now);
+      return this.#admitNew(customer, request, times);
     }
-    if (known.run === request.run) return this.#admitAgain(customer, known, request, now);
-    const job = this.#describe(customer, known, now);
+    if (known.run === request.run) return this.#admitAgain(customer, known, request, times);
+    const job = describeJob(customer, known, times);
     return { allowed: true, replayed: true, limits: [], shadowed: [], job };
   }
 
-  #admitNew(customer: Customer, request: AdmitRequest, now: number): Decision {
+  #admitNew(customer: Customer, request: AdmitRequest, times: Times): Decision {
     const { ref, run, amounts } = request;
     const terms = customer.effective(request.terms);
-    const verdict = decide(request, customer, terms.limits, now);
+    const verdict = decide(request, customer, terms.limits, times);
     if (verdict.refused) return verdict.refused;
     this.#customers.makeRoomForJob();
     customer.forget(ref.id);
     const job = new JobRecord(ref.id, run, without(terms, verdict.uncharged), amounts);
-    customer.charge(job, this.#chargeTime());
-    customer.lease(job, now + terms.pendingMs);
-    const limits = chargeStates(customer, terms.limits, verdict, amounts);
+    customer.charge(job, this.#chargeTime(), times.date);
+    customer.lease(job, times.now + terms.pendingMs);
+    const limits = chargeStates(terms.limits, verdict, amounts, times.date);
     return { allowed: true, replayed: false, limits, shadowed: verdict.shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, request: AdmitRequest, now: number): Decision {
+  #admitAgain(customer: Customer, job: JobRecord, request: AdmitRequest, times: Times): Decision {
     const terms = customer.effective(request.terms);
     const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const { shadowed, uncharged, refused } = decide(request, customer, open, now, own);
+    const { shadowed, uncharged, refused } = decide(request, customer, open, times, own);
     if (refused) return refused;
     const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
       customer.addCharge(job, {
         terms: without({ ...terms, limits: missing }, uncharged),
         at: this.#chargeTime(),
-        date: this.#clock.wallNow(),
+        date: times.date,
         amounts: request.amounts,
       });
     }
-    const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
+    const limits = terms.limits.map((limit) => stateOf(customer, limit, times));
     return { allowed: true, replayed: false, limits, shadowed };
   }
 
   async commit(ref: JobRef, run?: string): ReturnType<LimitStore['commit']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    return this.#withJob(ref, 'unknown', (customer, job, times) => {
       if (run !== undefined && job.run !== run) return 'superseded';
       switch (job.state) {
         case 'pending':
-          customer.start(job, now);
+          customer.start(job, times.now);
           return 'committed';
         case 'lapsed':
-          customer.charge(job, this.#chargeTime());
-          customer.start(job, now);
+          customer.charge(job, this.#chargeTime(), times.date);
+          customer.start(job, times.now);
           return 'reinstated';
         case 'running':
           return 'already';
@@ -142,26 +143,26 @@ export class MemoryStore implements LimitStore {
   }
 
   async refund(ref: JobRef, run: string): ReturnType<LimitStore['refund']> {
-    return this.#withJob(ref, 'nothing', (customer, job, now) => {
+    return this.#withJob(ref, 'nothing', (customer, job, times) => {
       if (job.run !== run || (job.state !== 'pending' && job.state !== 'running')) return 'nothing';
-      customer.undo(job, 'refunded', now);
+      customer.undo(job, 'refunded', times.now);
       return 'refunded';
     });
   }
 
   async renew(ref: JobRef): ReturnType<LimitStore['renew']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    return this.#withJob(ref, 'unknown', (customer, job, times) => {
       switch (job.state) {
         case 'pending':
-          customer.lease(job, now + job.terms.pendingMs);
+          customer.lease(job, times.now + job.terms.pendingMs);
           return 'renewed';
         case 'lapsed':
-          customer.charge(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime(), times.date);
           job.state = 'pending';
-          customer.lease(job, now + job.terms.pendingMs);
+          customer.lease(job, times.now + job.terms.pendingMs);
           return 'reinstated';
         case 'running':
-          return renewRunning(customer, job, now);
+          return renewRunning(customer, job, times.now);
         case 'refunded':
           return 'refunded';
         default:
@@ -171,37 +172,37 @@ export class MemoryStore implements LimitStore {
   }
 
   async finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    const answer = this.#withJob(ref, 'unknown', (customer, job, now) => {
+    const answer = this.#withJob(ref, 'unknown', (customer, job, times) => {
       if (job.state === 'refunded') return 'refunded';
-      if (job.state === 'lapsed') customer.charge(job, this.#chargeTime());
+      if (job.state === 'lapsed') customer.charge(job, this.#chargeTime(), times.date);
       else if (job.state !== 'pending' && job.state !== 'running') return 'already';
-      return customer.end(job, outcome, now) ? 'finished' : 'unsettled';
+      return customer.end(job, outcome, times) ? 'finished' : 'unsettled';
     });
     if (answer !== 'unknown' || outcome.retention === undefined) return answer;
-    const now = this.#now();
+    const times = this.#times();
     this.#customers.makeRoomForJob();
-    const job = endedElsewhere(ref.id, now);
-    this.#customers.get(ref.customer, now, true).end(job, outcome, now);
+    const job = endedElsewhere(ref.id, times.now);
+    this.#customers.get(ref.customer, times.now, true).end(job, outcome, times);
     return 'finished';
   }
 
   async usage(customerId: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
-    const now = this.#now();
-    const customer = this.#customers.get(customerId, now, false);
-    const describe = (job: JobRecord): StoredJob => this.#describe(customer, job, now);
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, false);
+    const describe = (job: JobRecord): StoredJob => describeJob(customer, job, times);
     const { override } = customer;
     return {
       limits: customer
         .effective({ limits, pendingMs: 0, rememberMs: 0 })
-        .limits.map((limit) => stateOf(customer, limit, now)),
+        .limits.map((limit) => stateOf(customer, limit, times)),
       running: [...customer.leased.values()].map(describe),
-      kept: soonest(customer.kept.values(), kept, this.#clock.wallNow()).map(describe),
+      kept: soonest(customer.kept.values(), kept, times.date).map(describe),
       ...(override && { override }),
     };
   }
 
   async job(ref: JobRef): Promise<StoredJob | undefined> {
-    return this.#withJob(ref, undefined, (customer, job, now) => this.#describe(customer, job, now));
+    return this.#withJob(ref, undefined, (customer, job, times) => describeJob(customer, job, times));
   }
 
   async reconcile(
@@ -210,65 +211,63 @@ export class MemoryStore implements LimitStore {
     terms: Terms,
     graceMs: number,
   ): ReturnType<LimitStore['reconcile']> {
-    const now = this.#now();
-    const customer = this.#customers.get(customerId, now, true);
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, true);
     const listed = new Set(runningIds);
     const finished: string[] = [];
     for (const job of [...customer.leased.values()]) {
-      if (job.state !== 'running' || listed.has(job.id) || now - job.startedAt < graceMs) continue;
-      customer.end(job, { state: 'completed' }, now);
+      if (job.state !== 'running' || listed.has(job.id) || times.now - job.startedAt < graceMs) continue;
+      customer.end(job, { state: 'completed' }, times);
       finished.push(job.id);
     }
-    const restored = [...listed].filter((id) => this.#restore(customer, id, terms, now));
+    const restored = [...listed].filter((id) => this.#restore(customer, id, terms, times));
     return { finished, restored };
   }
 
   /** Gives a job that the host says is running its lease back, where it has none. */
-  #restore(customer: Customer, id: string, terms: Terms, now: number): boolean {
+  #restore(customer: Customer, id: string, terms: Terms, times: Times): boolean {
     if (customer.leased.has(id)) return false;
-    let job = customer.find(id, now);
+    let job = customer.find(id, times.now);
     if (job === undefined) {
       this.#customers.makeRoomForJob();
       // Its rates and quotas were charged when it was created, by a store that has forgotten it.
       const charged = namesOf(terms.limits, 'creation-rate', 'quota');
       job = new JobRecord(id, id, without(customer.effective(terms), charged));
-      job.stamp(now, () => this.#clock.wallNow());
+      job.stamp(times.now, times.date);
     } else if (job.state === 'lapsed') {
-      customer.charge(job, this.#chargeTime());
+      customer.charge(job, this.#chargeTime(), times.date);
     } else if (job.state !== 'running') {
       return false;
     }
-    customer.start(job, now);
+    customer.start(job, times.now);
     return customer.leased.has(id);
   }
 
   async claim({ limit, leaseMs }: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
-    const now = this.#now();
+    const times = this.#times();
     // Leases of customers that nobody asks for would else be freed by a timer, a little later.
     this.#customers.housekeep();
-    const times = { now, date: this.#clock.wallNow() };
     return this.#customers.due.claim(limit, leaseMs, times, (customer, job) =>
-      this.#describe(customer, job, now),
+      describeJob(customer, job, times),
     );
   }
 
   async confirm(claims: readonly Claim[]): Promise<number> {
-    const now = this.#now();
+    const times = this.#times();
     const { due } = this.#customers;
     return claims.filter((claim) =>
-      due.confirm(this.#customers.get(claim.job.ref.customer, now, false), claim),
+      due.confirm(this.#customers.get(claim.job.ref.customer, times.now, false), claim),
     ).length;
   }
 
   async postpone(claim: Claim, afterMs: number | null): Promise<void> {
-    const now = this.#now();
-    const customer = this.#customers.get(claim.job.ref.customer, now, false);
-    const times = { now, date: this.#clock.wallNow() };
+    const times = this.#times();
+    const customer = this.#customers.get(claim.job.ref.customer, times.now, false);
     this.#customers.due.postpone(customer, claim, afterMs ?? Infinity, times);
   }
 
   async pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
-    return this.#withJob(ref, 'unknown', (_, job) => holds.pin(job, reason, this.#clock.wallNow()));
+    return this.#withJob(ref, 'unknown', (_, job, { date }) => holds.pin(job, reason, date));
   }
 
   async unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
@@ -276,28 +275,27 @@ export class MemoryStore implements LimitStore {
   }
 
   async extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
-    return this.#withJob(ref, 'unknown', (customer, job) =>
-      holds.extend(customer, job, to, this.#clock.wallNow()),
-    );
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) => holds.extend(customer, job, to, date));
   }
 
   async expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
-    return this.#withJob(ref, 'unknown', (customer, job) =>
-      holds.expireNow(customer, job, force, this.#clock.wallNow()),
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) =>
+      holds.expireNow(customer, job, force, date),
     );
   }
 
   async setOverride(customerId: string, override: Override | null): Promise<void> {
-    const customer = this.#customers.get(customerId, this.#now(), true);
-    customer.override = override === null ? undefined : { ...override, setAt: this.#clock.wallNow() };
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, true);
+    customer.override = override === null ? undefined : { ...override, setAt: times.date };
   }
 
   async override(customerId: string): Promise<Override | null> {
-    return this.#customers.get(customerId, this.#now(), false).override ?? null;
+    return this.#customers.get(customerId, this.#times().now, false).override ?? null;
   }
 
   async overrides(): ReturnType<LimitStore['overrides']> {
-    this.#now();
+    this.#times();
     return [...this.#customers.all()].flatMap(({ id, override }) =>
       override === undefined ? [] : [{ customer: id, override }],
     );
@@ -324,25 +322,21 @@ export class MemoryStore implements LimitStore {
   #withJob<T, U>(
     ref: JobRef,
     unknown: U,
-    operate: (customer: Customer, job: JobRecord, now: number) => T,
+    operate: (customer: Customer, job: JobRecord, times: Times) => T,
   ): T | U {
-    const now = this.#now();
-    const customer = this.#customers.get(ref.customer, now, false);
-    const job = customer.find(ref.id, now);
-    return job === undefined ? unknown : operate(customer, job, now);
+    const times = this.#times();
+    const customer = this.#customers.get(ref.customer, times.now, false);
+    const job = customer.find(ref.id, times.now);
+    return job === undefined ? unknown : operate(customer, job, times);
   }
 
   /** Whole milliseconds, rounded down; charges are rounded up, so that rounding never lets one through early. */
-  #now(): number {
+  #times(): Times {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
-    return Math.floor(this.#clock.now());
+    return { now: Math.floor(this.#clock.now()), date: this.#clock.wallNow() };
   }
 
   #chargeTime(): number {
     return Math.ceil(this.#clock.now());
-  }
-
-  #describe(customer: Customer, job: JobRecord, now: number): StoredJob {
-    return describeJob(customer, job, { now, date: this.#clock.wallNow() });
   }
 }

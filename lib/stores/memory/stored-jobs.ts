@@ -1,6 +1,6 @@
 import type { StoredJob } from '../store.js';
 import type { Customer } from './customer.js';
-import type { Times } from './due-jobs.js';
+import type { Times } from './times.js';
 import { NEVER, type JobRecord } from './job-record.js';
 import { expiredOf } from './retention.js';
 

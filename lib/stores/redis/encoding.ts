@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { limitState } from '../limit-state.js';
 import { refusalOf, type Violation } from '../refusal.js';
 import type { LimitState } from '../../decision.js';
 import {
@@ -117,18 +118,8 @@ export function decodeJob(customer: string, reply: Reply): StoredJob {
   return job;
 }
 
-function stateOf({ name, kind, limit, mode, ...more }: Limit, used: number, resetMs: number): LimitState {
-  return {
-    name,
-    kind,
-    limit,
-    used,
-    remaining: Math.max(0, limit - used),
-    resetAfterMs: resetMs < 0 ? undefined : resetMs,
-    windowMs: 'windowMs' in more ? more.windowMs : undefined,
-    mode,
-  };
-}
+const stateOf = (limit: Limit, used: number, resetMs: number): LimitState =>
+  limitState(limit, used, resetMs < 0 ? undefined : resetMs);
 
 const REPLAYED = 2;
 
