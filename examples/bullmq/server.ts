@@ -31,7 +31,8 @@ async function main(): Promise<void> {
   });
   // What ended in the last hour is told once more: this process may have been away.
   const queueEvents = new QueueEvents(queueName, { connection, lastEventId: String(Date.now() - 3_600_000) });
-  for (const each of [queue, queueEvents]) each.on('error', (error) => console.error(error.message));
+  queue.on('error', (error) => console.error(error.message));
+  queueEvents.on('error', (error) => console.error(error.message));
 
   const limits = jobLimits({
     store: new RedisStore({ client: redis }),

@@ -22,7 +22,7 @@ export interface FollowQueueOptions {
   /** `jobLimits()` or `jobLifecycle()`, on the store that admitted the jobs. */
   lifecycle: Pick<Lifecycle, 'finish' | 'renew'>;
   /** The queue's events. What fails is emitted here, as `error`. */
-  queueEvents: Pick<QueueEvents, 'on' | 'off' | 'emit'>;
+  queueEvents: Pick<QueueEvents, 'on' | 'emit'>;
   /** The queue, where plans have a `heartbeat`: jobs that wait in it are renewed, since no worker has them. */
   queue?: Pick<Queue, 'getRanges'>;
   /** How often those are renewed: a third of the `heartbeat` or less. At least 100 ms. @default '15s' */
@@ -47,7 +47,7 @@ const WAITING = ['waiting', 'prioritized', 'delayed', 'waiting-children'] as con
 export function followQueue(options: FollowQueueOptions): { stop: () => Promise<void> } {
   const { lifecycle, queueEvents, queue, every, units } = checkOptions('followQueue', options, {
     lifecycle: having<FollowQueueOptions['lifecycle']>('jobLimits() or jobLifecycle()', 'finish', 'renew'),
-    queueEvents: having<FollowQueueOptions['queueEvents']>('QueueEvents', 'on', 'off', 'emit'),
+    queueEvents: having<FollowQueueOptions['queueEvents']>('QueueEvents', 'on', 'emit'),
     queue: optional(having<NonNullable<FollowQueueOptions['queue']>>('a Queue', 'getRanges')),
     every: withDefault(duration({ min: 100 }), 15_000),
     units: optional(func<NonNullable<FollowQueueOptions['units']>>()),
@@ -77,14 +77,12 @@ export function followQueue(options: FollowQueueOptions): { stop: () => Promise<
     const finished = finish({ ref, state, returnvalue }).finally(() => underWay.delete(finished));
     underWay.add(finished);
   };
-  const completed = (end: { jobId: string; returnvalue: unknown }): void =>
-    ended(end.jobId, 'completed', end.returnvalue);
-  // BullMQ tells attempts that it repeats by other events.
-  const failed = (end: { jobId: string }): void => ended(end.jobId, 'failed');
-  const removed = (end: { jobId: string; prev: string }): void => {
-    if (end.prev !== 'completed' && end.prev !== 'failed') ended(end.jobId, 'cancelled');
-  };
-  queueEvents.on('completed', completed).on('failed', failed).on('removed', removed);
+  queueEvents.on('completed', ({ jobId, returnvalue }) => ended(jobId, 'completed', returnvalue));
+  // Of an attempt that is repeated, BullMQ says something else.
+  queueEvents.on('failed', ({ jobId }) => ended(jobId, 'failed'));
+  queueEvents.on('removed', ({ jobId, prev }) => {
+    if (prev !== 'completed' && prev !== 'failed') ended(jobId, 'cancelled');
+  });
 
   let turn: Promise<void> | undefined;
   const renewWaiting = async (): Promise<void> => {
@@ -105,7 +103,6 @@ export function followQueue(options: FollowQueueOptions): { stop: () => Promise<
     async stop() {
       stopping.abort();
       stopTimer?.();
-      queueEvents.off('completed', completed).off('failed', failed).off('removed', removed);
       await Promise.all([turn, ...underWay]);
     },
   };
