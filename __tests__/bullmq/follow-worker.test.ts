@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { bullJobId, followWorker } from '../../lib/bullmq/index.js';
 import { MemoryStore, StoreError, type JobRef } from '../../lib/index.js';
 import { deferred } from '../support/apps.js';
@@ -54,6 +56,21 @@ describeWithRedis('followWorker', () => {
       await renewed(ref);
       scene.clock.advance(HEARTBEAT_MS - 1);
     }
+  });
+
+  it('renews jobs whose processor has a process of its own', async () => {
+    scene = bullScene(server.port);
+    const file = join(server.folder, 'done');
+    const ref = await scene.add('one', {}, { file });
+    const worker = scene.worker(join(__dirname, '../support/bullmq-processor.cjs'), { lockDuration: 600 });
+    followWorker({ lifecycle: scene.lifecycle, worker });
+    const completed = new Promise((resolve) => worker.once('completed', resolve));
+    for (let beats = 0; beats < 3; beats += 1) {
+      await renewed(ref);
+      scene.clock.advance(HEARTBEAT_MS - 1);
+    }
+    writeFileSync(file, '');
+    await completed;
   });
 
   it('renews it no more once the lock is lost', async () => {

@@ -34,7 +34,5 @@ it.each([
 });
 
 it('refuses what is no ref', () => {
-  expect(() => bullJobId({ customer: '', id: 'x' })).toThrow(
-    expect.objectContaining({ code: 'JOB_REF_INVALID' }),
-  );
+  expect(() => bullJobId({ customer: '', id: 'x' })).toThrow(/expected a job ref/);
 });

@@ -46,7 +46,10 @@ describeWithRedis('docs/reference/bullmq.md', () => {
   });
 
   const create = async (path = '/jobs', key = 'k', status = 201): Promise<JobRef> => {
-    const answer = request(api.app).post(path).set('authorization', 'Bearer acme').set('idempotency-key', key);
+    const answer = request(api.app)
+      .post(path)
+      .set('authorization', 'Bearer acme')
+      .set('idempotency-key', key);
     return { customer: 'acme', id: ((await answer.expect(status)).body as { id: string }).id };
   };
   const held = async (): Promise<number> => (await api.limits.usageOf('acme')).running.length;
@@ -63,7 +66,8 @@ describeWithRedis('docs/reference/bullmq.md', () => {
     expect(await held()).toBe(0);
 
     await api.limits.expireNow(ref);
-    await api.sweeper.turn();
+    const swept = async (): Promise<boolean> => (await api.sweeper.turn()) && deleted.length > 0;
+    await until(swept, 'the deletion');
     expect(deleted).toEqual([ref]);
     expect(await api.queue.getJob(bullJobId(ref))).toBeUndefined();
     expect(await state(ref)).toBe('completed');

@@ -145,6 +145,25 @@ describeWithRedis('examples/bullmq', () => {
     expect(await second.ended()).toBe(0);
   });
 
+  it('keeps the slot of a job whose worker is killed while another is there to take it', async () => {
+    // A heartbeat longer than it takes BullMQ to see that the worker is gone.
+    const api = await startApi({ HEARTBEAT_MS: '60000' });
+    const first = await startWorker(FOR_EVER);
+    const id = await api.create();
+    await first.printed(new RegExp(`${id}@acme: start 1`));
+    const second = await startWorker('0');
+    first.process.kill('SIGKILL');
+    const taken = second.printed(new RegExp(`${id}@acme: completed`));
+    for (let isTaken = false; !isTaken;) {
+      const held = await api.held();
+      isTaken = second.output().includes(`${id}@acme: start 2`);
+      if (!isTaken) expect(held.map((job) => job.id)).toEqual([id]);
+    }
+    await taken;
+    await noSlotHeld(api);
+    expect(finishes(api, id)).toEqual(['completed, finished']);
+  });
+
   it('takes no notice of a worker that comes back when another did its job', async () => {
     const api = await startApi();
     const frozen = await startWorker('5000');

@@ -27,9 +27,9 @@ export interface BullScene {
   /** Errors that BullMQ's objects emitted. */
   errors: Error[];
   events(options?: { lastEventId?: string }): QueueEvents;
-  worker(processor: Processor, options?: Partial<WorkerOptions>): Worker;
+  worker(processor: Processor | string, options?: Partial<WorkerOptions>): Worker;
   /** Admits a job, commits it and adds it to the queue. */
-  add(id: string, options?: JobsOptions): Promise<JobRef>;
+  add(id: string, options?: JobsOptions, data?: object): Promise<JobRef>;
   job(ref: JobRef): Promise<StoredJob>;
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export function bullScene(
   port: number,
   {
     clock = new ManualClock(),
-    store = new MemoryStore({ clock }) as LimitStore,
+    store = new MemoryStore({ clock }),
     terms = termsOf(slots(10, { heartbeatMs: HEARTBEAT_MS, maxRunMs: HOUR })),
   }: { clock?: ManualClock; store?: LimitStore; terms?: Terms } = {},
 ): BullScene {
@@ -64,11 +64,11 @@ export function bullScene(
     errors,
     events: (options = {}) => open(new QueueEvents(name, { connection, ...options })),
     worker: (processor, options = {}) => open(new Worker(name, processor, { connection, ...options })),
-    async add(id, options = {}) {
+    async add(id, options = {}, data = {}) {
       const ref = { customer: 'acme: & co', id };
       await store.admit({ ref, run: id, terms });
       await store.commit(ref);
-      await queue.add('encode', {}, { ...options, jobId: bullJobId(ref) });
+      await queue.add('encode', data, { ...options, jobId: bullJobId(ref) });
       return ref;
     },
     job: async (ref) => (await store.job(ref))!,

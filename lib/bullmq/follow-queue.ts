@@ -86,9 +86,10 @@ export function followQueue(options: FollowQueueOptions): { stop: () => Promise<
 
   let turn: Promise<void> | undefined;
   const renewWaiting = async (): Promise<void> => {
-    const refs = (await queue!.getRanges([...WAITING], 0, -1)).map(refOfBullJob);
+    const ids = await queue!.getRanges([...WAITING], 0, -1);
+    const refs = ids.map(refOfBullJob).filter((ref) => ref !== undefined);
     for (let i = 0; i < refs.length && !signal.aborted; i += BATCH) {
-      await Promise.all(refs.slice(i, i + BATCH).map((ref) => ref && lifecycle.renew(ref)));
+      await Promise.all(refs.slice(i, i + BATCH).map((ref) => lifecycle.renew(ref)));
     }
   };
   const look = (): void => {

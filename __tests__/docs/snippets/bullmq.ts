@@ -10,9 +10,9 @@ import { authenticate, host } from './host.js';
 interface Host {
   connection: { url: string };
   client: Redis;
-  log: { error(error: Error): void };
-  encode(file: string, signal?: AbortSignal): Promise<void>;
-  deleteResults(ref: JobRef): Promise<void>;
+  log: { error: (error: Error) => void };
+  encode: (file: string, signal?: AbortSignal) => Promise<void>;
+  deleteResults: (ref: JobRef) => Promise<void>;
 }
 
 /** The API's process of docs/reference/bullmq.md. */
@@ -103,7 +103,7 @@ export function api({ connection, client, log, deleteResults }: Host) {
 export function workerOf({ connection, client, log, encode }: Host) {
   // #region worker
   const lifecycle = jobLifecycle({ store: new RedisStore({ client }) });
-  const worker = new Worker(
+  const worker = new Worker<{ file: string }>(
     'encode',
     async (job, _token, signal) => {
       await encode(job.data.file, signal);
