@@ -53,7 +53,8 @@ async function main(): Promise<void> {
     everyMs: '2s',
     onExpire: async ({ ref }) => {
       await redis.del(resultKey(bullJobId(ref)));
-      await queue.remove(bullJobId(ref));
+      const removed = await queue.remove(bullJobId(ref));
+      if (removed === 0) throw new Error('A worker still has it; it is tried again later');
     },
   });
 

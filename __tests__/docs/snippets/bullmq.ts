@@ -47,7 +47,8 @@ export function api({ connection, client, log, deleteResults }: Host) {
   const sweeper = limits.sweep({
     onExpire: async ({ ref }) => {
       await deleteResults(ref);
-      await queue.remove(bullJobId(ref));
+      const removed = await queue.remove(bullJobId(ref));
+      if (removed === 0) throw new Error('a worker still has it'); // it is tried again later
     },
   });
   // #endregion
