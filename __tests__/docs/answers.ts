@@ -5,6 +5,7 @@ import {
   jobLimits,
   ManualClock,
   MemoryStore,
+  type AdmissionOptions,
   type HighFrequencyOptions,
   type JobLimitsOptions,
   type Plan,
@@ -72,6 +73,25 @@ async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered
 
 const keyed = { jobId: (): string => 'k-1' };
 
+/** Creations with the same `Idempotency-Key`, of which the last is answered. */
+const withKey = (key: string, bodies: object[], options: AdmissionOptions = {}): Promise<Answered> =>
+  withApp({}, async ({ app, limits }) => {
+    const byKey: AdmissionOptions = {
+      idempotency: true,
+      onReplay: 'pass',
+      fingerprint: (req) => JSON.stringify(req.body),
+    };
+    app.post('/jobs', express.json(), limits.admission({ ...byKey, ...options }), created);
+    let answer: Answered;
+    for (const body of bodies) {
+      answer = await request(app)
+        .post('/jobs')
+        .set(key === '' ? {} : { 'Idempotency-Key': key })
+        .send(body);
+    }
+    return answer!;
+  });
+
 /** What gives each answer that the docs show, by the name in the comment before it. */
 export const answers: Record<string, () => Promise<Answered>> = {
   ...bodyAnswers,
@@ -110,6 +130,10 @@ export const answers: Record<string, () => Promise<Answered>> = {
       await first;
       return second;
     }),
+
+  'key-missing': () => withKey('', [{}], { idempotency: 'required' }),
+  'key-invalid': () => withKey('"k-1', [{}]),
+  'key-reused': () => withKey('"k-1"', [{ file: 'a.mp4' }, { file: 'b.mp4' }]),
 
   'high-frequency': () => tooFast({}),
   'high-frequency-problem': () => tooFast({ responses: 'problem' }),

@@ -41,5 +41,5 @@ export const checkCreationRate = (options: CreationRateOptions): Checked =>
 export function creationRateOf(context: Context, checked: Checked): RequestHandler {
   const limit = rateLimitOf(checked);
   noteLimit(context, limit);
-  return admitRequests(context, checked, fixedTerms(limit, context.pendingMs, checked.key));
+  return admitRequests(context, 'creationRate', checked, fixedTerms(limit, context.pendingMs, checked.key));
 }

@@ -770,7 +770,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '49a977f095ca615cd90d4c8740d00eacf776be4c', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'e571c062b7b4bd780a6a39088e1c0c792618b237', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 10, 4
 local more = { 'j' .. id, 't' .. ref, '.plain' }
@@ -781,7 +781,7 @@ for n = 1, count do
 if book[11 + n] and string.byte(ARGV[FIRST + (n - 1) * EACH]) == RATE then rare = true end
 end
 local lapsed, override, overrideRef, maxRun = {}, '', '', tonumber(ARGV[8])
-local replayed, known, slow, beforeCharge, addToJob
+local replayed, replayedRun, known, slow, beforeCharge, addToJob
 if rare or call('HEXISTS', KEYS[2], id) > 0 then`, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `slow = true
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
@@ -814,7 +814,7 @@ end
 local ended = job and job.unadmitted
 local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
 if (ended and adopt) or (again and job.run ~= run) then
-replayed = describe(job)
+replayed, replayedRun = describe(job), job.run
 elseif again then
 local charged = {}
 if job.state == 'p' then
@@ -973,7 +973,7 @@ jobs = jobs + 1
 if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
-end`, savePiece, `if replayed then return { 2, lapsed, override, replayed } end
+end`, savePiece, `if replayed then return { 2, lapsed, override, replayed, replayedRun } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer`]);
