@@ -44,6 +44,8 @@ import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
+import { checkTelemetry, meterOf, type TelemetryOptions } from './telemetry/meter.js';
+import { recordMetrics } from './telemetry/metrics.js';
 
 /** Options of `jobLimits()`. */
 export interface JobLimitsOptions extends SharedOptions {
@@ -64,6 +66,11 @@ export interface JobLimitsOptions extends SharedOptions {
    * minute. May be left out where there is one plan.
    */
   plan?: PlanOf;
+  /**
+   * Where metrics are recorded; `false` for nowhere. @default by the `MeterProvider` that the host has registered with
+   * `@opentelemetry/api` when this is called; without one nothing is recorded
+   */
+  telemetry?: false | TelemetryOptions;
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
@@ -150,6 +157,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     plan: optional(func<PlanOf>()),
     onStoreError: optional(oneOf('local', 'allow', 'deny')),
     processes: optional(count({ min: 1 })),
+    telemetry: optional(checkTelemetry),
   });
   const plans =
     checked.plans === undefined && checked.plan === undefined
@@ -167,6 +175,8 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   };
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
+  const meter = meterOf(checked.telemetry);
+  const stopMetrics = meter && recordMetrics(meter, events, guards.controls);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -201,8 +211,9 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       );
     },
     async finish(ref, outcome) {
-      const answer = await store.finish(checkedRef(ref), { state: checkedState(outcome?.state) });
-      emit('finish', { ref, answer });
+      const state = checkedState(outcome?.state);
+      const answer = await store.finish(checkedRef(ref), { state });
+      emit('finish', { ref, state, answer });
       return answer;
     },
     async renew(ref) {
@@ -213,7 +224,9 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
-      return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      const answer = await store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      emit('reconcile', { customer, ...answer });
+      return answer;
     },
     setPlans: (next) => plansFor('setPlans()').set(next),
     on(event, listener) {
@@ -234,6 +247,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();
+      stopMetrics?.();
       await closeStore();
     },
   };

@@ -1,12 +1,17 @@
 import { JobLimitsError } from '../errors.js';
-import type { Decision, JobRef, LimitStore, StoredJob, Terms } from '../stores/store.js';
+import type { Decision, EndState, JobRef, LimitStore, StoredJob, Terms } from '../stores/store.js';
 
-/** What became of a job, told to whoever watches. */
-export type JobNews = (
-  operation: 'commit' | 'refund' | 'renew' | 'finish',
-  ref: JobRef,
-  answer: string,
-) => void;
+/** What was asked of the store about a job, and what it answered. */
+export interface JobEvents {
+  /** A job was committed; `reinstated` when its pending lease had run out before. */
+  commit: { ref: JobRef; answer: string };
+  refund: { ref: JobRef; answer: string };
+  renew: { ref: JobRef; answer: string };
+  finish: { ref: JobRef; state: EndState; answer: string };
+}
+
+/** Tells whoever watches what became of a job. */
+export type JobNews = <K extends keyof JobEvents>(event: K, value: JobEvents[K]) => void;
 
 /**
  * The job that a request was admitted for, in the hands of the request's handler. The same for all middlewares of the
@@ -63,7 +68,7 @@ export class AdmittedJob {
   async commit<T>(enqueue?: (ref: JobRef) => T | Promise<T>): Promise<T | undefined> {
     if (this.replayed) throw notCommitted('it exists already, made by an earlier request: see job.replayed');
     const answer = await this.store.commit(this.ref, this.run);
-    this.tell('commit', this.ref, answer);
+    this.tell('commit', { ref: this.ref, answer });
     if (answer === 'refunded' || answer === 'superseded') throw notCommitted(`it was ${answer}`);
     if (this.phase === 'open') this.phase = 'committed';
     if (enqueue === undefined) return undefined;
@@ -78,7 +83,7 @@ export class AdmittedJob {
   /** Heartbeat, for a handler that runs the job itself. Workers call `limits.renew(ref)`. */
   async renew(): ReturnType<LimitStore['renew']> {
     const answer = await this.store.renew(this.ref);
-    this.tell('renew', this.ref, answer);
+    this.tell('renew', { ref: this.ref, answer });
     return answer;
   }
 
@@ -90,15 +95,16 @@ export class AdmittedJob {
     if (this.replayed) return 'nothing';
     const answer = await this.store.refund(this.ref, this.run);
     if (answer === 'refunded') this.phase = 'refunded';
-    this.tell('refund', this.ref, answer);
+    this.tell('refund', { ref: this.ref, answer });
     return answer;
   }
 
   /** @internal Ends a job that lives only as long as its request. */
   async finish(): ReturnType<LimitStore['finish']> {
-    const answer = await this.store.finish(this.ref, { state: 'completed' });
+    const state = 'completed';
+    const answer = await this.store.finish(this.ref, { state });
     this.phase = 'finished';
-    this.tell('finish', this.ref, answer);
+    this.tell('finish', { ref: this.ref, state, answer });
     return answer;
   }
 }

@@ -2,7 +2,7 @@ import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../clock.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
-import type { JobNews } from '../jobs/admitted-job.js';
+import type { JobEvents, JobNews } from '../jobs/admitted-job.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -28,18 +28,27 @@ import type { Duration } from '../units.js';
 import type { GuardEvents } from './high-frequency-options.js';
 
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
-export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
-  /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
-  decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
-  /** A job was committed; `reinstated` when its pending lease had run out before. */
-  commit: { ref: JobRef; answer: string };
-  refund: { ref: JobRef; answer: string };
-  renew: { ref: JobRef; answer: string };
-  finish: { ref: JobRef; answer: string };
+export interface LimitsEvents extends JobEvents, Omit<GuardEvents, 'store-error'> {
+  /**
+   * An admission was decided: allowed, refused or replayed. `shadow`: limits in shadow mode, named by `decision.shadowed`,
+   * would have refused it. `joined`: an earlier middleware of the request admitted the job, and limits were added to it.
+   */
+  decision: {
+    customer: string;
+    ref: JobRef;
+    plan: string | undefined;
+    decision: Decision;
+    shadow: boolean;
+    joined: boolean;
+  };
+  /** A customer's slots were made to agree with the host's list: ids of jobs that were ended, and that got a lease. */
+  reconcile: { customer: string; finished: string[]; restored: string[] };
   /** A pending lease ran out: no commit came within `pending`. All charges went back. */
   lapsed: { ref: JobRef };
   /** A bounded store had to forget remembered jobs. */
   'records-dropped': { count: number; reason: string };
+  /** A store that can be out of reach answered. */
+  'store-answered': { operation: string; durationMs: number };
   /** The store failed; what the request was answered is `onStoreError`'s matter. */
   'store-error': { operation: string; error: unknown };
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
@@ -113,7 +122,7 @@ export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit,
     clock,
     answers: options as AnswerOptions,
     emit,
-    tell: (operation, ref, answer) => emit(operation, { ref, answer }),
+    tell: emit as JobNews,
     openJobs: new OpenJobs(store, pending, clock, failed),
     plans,
     limiterOf({ name, limit, windowMs }) {

@@ -135,6 +135,8 @@ export interface LimiterOptions {
 export type StoreEvent =
   | { type: 'lapsed'; ref: JobRef }
   | { type: 'records-dropped'; count: number; reason: string }
+  /** A store that can be out of reach answered a call, after so many milliseconds. */
+  | { type: 'store-answered'; operation: string; durationMs: number }
   /** A call to the store failed. */
   | { type: 'store-error'; operation: string; error: unknown }
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */

@@ -21,6 +21,8 @@ export interface BreakerSettings {
   returned: () => void;
   /** Every failure of a call. */
   failed: (operation: string, error: unknown) => void;
+  /** Every call that the store answered, and after how long. */
+  answered: (operation: string, durationMs: number) => void;
 }
 
 /**
@@ -56,7 +58,9 @@ export class Breaker {
     const late = (): StoreError =>
       new StoreError('STORE_UNAVAILABLE', `The store did not answer in ${timeoutMs} ms`);
     try {
-      return await withTimeout(Promise.race([run(), cutShort]), timeoutMs, late);
+      const answer = await withTimeout(Promise.race([run(), cutShort]), timeoutMs, late);
+      this.settings.answered(operation, performance.now() - start);
+      return answer;
     } catch (error) {
       if (isOutage(error) && !this.#out) {
         this.settings.failed(operation, error);
