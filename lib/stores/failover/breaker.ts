@@ -32,6 +32,7 @@ export interface BreakerSettings {
  */
 export class Breaker {
   #out = false;
+  #closed = false;
   #suspected = false;
   #stop: (() => void) | undefined;
   #trying = false;
@@ -74,12 +75,18 @@ export class Breaker {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#rest();
+  }
+
+  #rest(): void {
     this.#stop?.();
     this.#stop = undefined;
   }
 
   #open(error: StoreError): void {
-    if (this.#out) return;
+    // A probe may outlive the store that asked for it.
+    if (this.#out || this.#closed) return;
     this.#out = true;
     this.settings.out();
     for (const giveUp of this.#waiting) giveUp(error);
@@ -101,7 +108,7 @@ export class Breaker {
       if (await this.#probe()) {
         await this.settings.returns();
         this.#out = false;
-        this.close();
+        this.#rest();
         this.settings.returned();
       }
     } catch (error) {
