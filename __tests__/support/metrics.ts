@@ -9,9 +9,9 @@ class Reader extends MetricReader {
 export interface Metrics {
   /** OpenTelemetry's own, for `telemetry: { meterProvider }`. */
   meterProvider: MeterProvider;
-  collect(): Promise<ResourceMetrics>;
+  collect: () => Promise<ResourceMetrics>;
   /** Every series as `name{attribute=value,…}`, with its value; of a histogram, how often it was recorded. */
-  series(prefix?: string): Promise<Record<string, number>>;
+  series: (prefix?: string) => Promise<Record<string, number>>;
 }
 
 export function collectMetrics(): Metrics {
