@@ -1,6 +1,6 @@
 'use strict';
 
-// Direction of imports: middleware → http, plans, guard, uploads, jobs → decision, stores/store → errors, clock, units.
+// Direction of imports: job-limits → telemetry → middleware → http, plans, guard, uploads, jobs → decision, stores/store → errors, clock, units.
 const base = '^lib/(errors|clock|units|options)\\.ts$';
 const contract = '^lib/(decision\\.ts|stores/store\\.ts)';
 
@@ -24,7 +24,14 @@ module.exports = {
       name: 'parts-do-not-import-upwards',
       severity: 'error',
       from: { path: '^lib/(http|plans|guard|uploads|jobs)/' },
-      to: { path: '^lib/(middleware/|job-limits\\.ts|index\\.ts)' },
+      to: { path: '^lib/(middleware/|telemetry/|job-limits\\.ts|index\\.ts)' },
+    },
+    {
+      name: 'telemetry-listens',
+      comment: 'It knows the events, and nobody but jobLimits() knows of it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(telemetry/|(job-limits|index)\\.ts$)' },
+      to: { path: ['^lib/telemetry/', 'node_modules/@opentelemetry/'] },
     },
     {
       name: 'express-at-the-edge',
@@ -44,7 +51,7 @@ module.exports = {
       name: 'stores-are-apart',
       severity: 'error',
       from: { path: '^lib/stores/([^/]+)/' },
-      to: { path: '^lib/(middleware|http|plans|guard|uploads|jobs)/' },
+      to: { path: '^lib/(middleware|telemetry|http|plans|guard|uploads|jobs)/' },
     },
     {
       name: 'client-stands-alone',

@@ -96,6 +96,7 @@ describe.each(expressVersions)('metrics of jobs, on %s', (_name, express) => {
     await worker.close();
     expect(await running()).toBe(2);
     expect(await metrics.series('job.events')).toEqual({
+      'job.events{event=admit}': 3,
       'job.events{event=commit,answer=committed}': 3,
       'job.events{event=finish,answer=finished,state=failed}': 1,
       'job.events{event=finish,answer=already,state=failed}': 1,
@@ -108,7 +109,10 @@ describe.each(expressVersions)('metrics of jobs, on %s', (_name, express) => {
     make((limits) => [limits.admission(), (_req, res) => void res.status(500).end()]);
     expect(await create('a')).toEqual([500]);
     expect(await running()).toBe(0);
-    expect(await metrics.series('job.events')).toEqual({ 'job.events{event=refund,answer=refunded}': 1 });
+    expect(await metrics.series('job.events')).toEqual({
+      'job.events{event=admit}': 1,
+      'job.events{event=refund,answer=refunded}': 1,
+    });
   });
 
   it('count a job once, however many middlewares add limits to it', async () => {
@@ -122,6 +126,7 @@ describe.each(expressVersions)('metrics of jobs, on %s', (_name, express) => {
     api.limits.on('decision', (event) => joined.push(event.joined));
     expect(await create('a')).toEqual([201]);
     expect(joined).toEqual([false, true, true]);
+    expect(await metrics.series('job.events')).toMatchObject({ 'job.events{event=admit}': 1 });
     expect(await running()).toBe(1);
   });
 

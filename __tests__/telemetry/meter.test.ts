@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { metrics as api } from '@opentelemetry/api';
+import { createNoopMeter, metrics as api } from '@opentelemetry/api';
 import { ConfigError, jobLimits, type JobLimitsOptions } from '../../lib/index.js';
 import { collectMetrics } from '../support/metrics.js';
 import { spawned } from '../support/spawned.js';
@@ -32,6 +32,13 @@ describe('metrics go', () => {
     await limits.finish({ customer: 'acme', id: 'a' }, { state: 'completed' });
     await limits.close();
     expect(await series()).toEqual({});
+  });
+
+  it('nowhere when there is none: not even the meter that does nothing is asked', async () => {
+    const create = jest.spyOn(createNoopMeter(), 'createCounter');
+    await recorded();
+    expect(create).not.toHaveBeenCalled();
+    create.mockRestore();
   });
 
   it('to the one that is given, and to no other', async () => {

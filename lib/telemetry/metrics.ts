@@ -42,7 +42,7 @@ function jobRecorders(meter: Meter): Recorders {
     unit: '{job}',
   });
   const jobEvents = meter.createCounter('job_limits.job.events', {
-    description: 'What was asked of the store about jobs, and what it answered',
+    description: 'What happened to jobs, and what the store answered',
     unit: '{event}',
   });
   const decided = new AttributeSets(['outcome'], ['limit', 'plan']);
@@ -54,7 +54,9 @@ function jobRecorders(meter: Meter): Recorders {
       const outcome = allowed ? (decision.replayed ? 'replayed' : 'allowed') : 'refused';
       decisions.add(1, decided.of(outcome, allowed ? '' : decision.limit, plan));
       for (const limit of decision.shadowed) shadowRefusals.add(1, shadowed.of(limit, plan));
-      if (outcome === 'allowed' && !joined) running.add(1);
+      if (outcome !== 'allowed' || joined) return;
+      jobEvents.add(1, became.of('admit'));
+      running.add(1);
     },
     commit({ answer }) {
       jobEvents.add(1, became.of('commit', answer));
