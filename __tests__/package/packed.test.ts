@@ -113,7 +113,9 @@ it('the build requires nothing but its dependencies, and each of those', () => {
   const dist = join(consumer, 'node_modules/express-job-limits/dist');
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.js')) continue;
-    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(/require\("([^."][^"]*)"\)/g)) {
+    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(
+      /require\(["']([^."'][^"']*)["']\)/g,
+    )) {
       if (!name!.startsWith('node:') && !builtinModules.includes(name!)) required.add(name!);
     }
   }
