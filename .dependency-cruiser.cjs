@@ -1,6 +1,6 @@
 'use strict';
 
-// Direction of imports: job-limits → telemetry → middleware → http, plans, guard, uploads, jobs → decision, stores/store → errors, clock, units.
+// Direction of imports: middleware → http, plans, guard, uploads, jobs → decision, stores/store, telemetry → errors, clock, units.
 const base = '^lib/(errors|clock|units|options)\\.ts$';
 const contract = '^lib/(decision\\.ts|stores/store\\.ts)';
 
@@ -24,13 +24,20 @@ module.exports = {
       name: 'parts-do-not-import-upwards',
       severity: 'error',
       from: { path: '^lib/(http|plans|guard|uploads|jobs)/' },
-      to: { path: '^lib/(middleware/|telemetry/|job-limits\\.ts|index\\.ts)' },
+      to: { path: '^lib/(middleware/|job-limits\\.ts|index\\.ts)' },
+    },
+    {
+      name: 'telemetry-knows-nobody',
+      comment: 'It says itself what it reads of events: never who somebody was.',
+      severity: 'error',
+      from: { path: '^lib/telemetry/' },
+      to: { path: '^lib/', pathNot: [base, '^lib/telemetry/'] },
     },
     {
       name: 'telemetry-listens',
-      comment: 'It knows the events, and nobody but jobLimits() knows of it.',
+      comment: 'Nobody tells it anything: jobLimits() and jobLifecycle() let it listen.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/(telemetry/|(job-limits|index)\\.ts$)' },
+      from: { path: '^lib/', pathNot: '^lib/(telemetry/|jobs/lifecycle\\.ts$|(job-limits|index)\\.ts$)' },
       to: { path: ['^lib/telemetry/', 'node_modules/@opentelemetry/'] },
     },
     {

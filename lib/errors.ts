@@ -19,6 +19,8 @@ export const errorCodes = [
   'PLAN_FAILED',
   'PLAN_INVALID',
   'LIMIT_KEY_INVALID',
+  'COST_FAILED',
+  'COST_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
   'NO_ADMISSION',
@@ -26,6 +28,12 @@ export const errorCodes = [
   'JOB_NOT_COMMITTED',
   'JOB_REF_INVALID',
   'JOB_STATE_INVALID',
+  'JOB_UNITS_INVALID',
+  'JOB_DATE_INVALID',
+  'JOB_REASON_INVALID',
+  'JOB_ID_MISSING',
+  'JOB_ENDED',
+  'EXPIRY_TIMEOUT',
   'RESPONSE_FAILED',
   // Thrown by stores; the first is answered to clients too.
   'STORE_UNAVAILABLE',
@@ -39,6 +47,8 @@ export const errorCodes = [
   'LIMIT_BLOCKED',
   'JOB_EXISTS',
   'JOB_IN_PROGRESS',
+  'JOB_EXPIRED',
+  'JOB_NOT_FOUND',
   // Answered to clients about what their body holds, or passed on while it is read.
   'FILE_TOO_LARGE',
   'REQUEST_TOO_LARGE',
@@ -98,6 +108,8 @@ export const errorCodes = [
   // Passed to Express's error handler, where the option `client` fails.
   'CLIENT_FAILED',
   'CLIENT_INVALID',
+  // Reported as warnings.
+  'OVERRIDE_INVALID',
   // Reported once each as warnings.
   'CLIENT_UNKNOWN',
   'FORWARDED_NOT_TRUSTED',

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { metrics as api } from '@opentelemetry/api';
 import request from 'supertest';
-import type { Decision, LimitsEvents } from '../../lib/index.js';
+import type { Decision, LimitsEvents, StoredJob } from '../../lib/index.js';
 import type { Meter } from '../../lib/telemetry/meter.js';
 import { recordMetrics } from '../../lib/telemetry/metrics.js';
 import { collectMetrics } from '../support/metrics.js';
@@ -37,6 +37,7 @@ it('the page lists every metric that is registered, with its kind and unit', () 
 });
 
 const ref = { customer: 'acme', id: 'a' };
+const job: StoredJob = { ref, state: 'completed', admittedAt: 0 };
 const refused: Decision = {
   allowed: false,
   code: 'RATE_LIMIT_REACHED',
@@ -55,6 +56,15 @@ const events: LimitsEvents = {
   renew: { ref, answer: 'renewed' },
   finish: { ref, answer: 'finished', state: 'completed' },
   reconcile: { customer: 'acme', finished: ['a'], restored: [] },
+  'shadow-refusal': { customer: 'acme', refusal: refused },
+  'plan-stale': { customer: 'acme', error: new Error() },
+  hold: { operation: 'pin', ref, answer: 'pinned' },
+  overrun: { job },
+  expiring: { job },
+  expired: { job, due: 'results' },
+  'expiry-failed': { job, due: 'results', error: new Error(), tries: 1, retryInMs: null },
+  swept: { claimed: 3, done: 2, failed: 1, lagMs: 1_000, tookMs: 1 },
+  unswept: { since: 0 },
   lapsed: { ref },
   'records-dropped': { count: 1, reason: 'maxJobs (2) was reached' },
   'store-answered': { operation: 'admit', durationMs: 1 },

@@ -201,10 +201,10 @@ describe('a URL is refused', () => {
   ];
   test.each(cases)('%s', async (_name, entry, error) => {
     const url = await serve({});
-    expect(await json(url, { urls: [some(1)[0], entry] })).toMatchObject({
-      status: 422,
-      body: { error, info: { index: 1 } },
-    });
+    const answer = await json(url, { urls: [some(1)[0], entry] });
+    expect(answer).toMatchObject({ status: 422, body: { error, info: { index: 1 } } });
+    const options: Record<string, string> = { URL_SCHEME: 'schemes', PRIVATE_ADDRESS: 'private-addresses' };
+    expect((answer.body as { info: { limit?: string } }).info.limit).toBe(options[error]);
   });
 
   test('the answer repeats no password', async () => {
@@ -223,7 +223,7 @@ describe('a URL is refused', () => {
     expect((await json(await serve({ duplicates: false }), twice)).body).toMatchObject({
       error: 'DUPLICATE_URL',
       message: 'URL 2 is the same as URL 1.',
-      info: { index: 1 },
+      info: { limit: 'duplicates', index: 1 },
     });
   });
 });

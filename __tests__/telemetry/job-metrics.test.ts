@@ -72,6 +72,21 @@ describe.each(expressVersions)('metrics of jobs, on %s', (_name, express) => {
     });
   });
 
+  it('count what a request rate in shadow mode would have refused, and plans that could not be looked up', async () => {
+    let down = false;
+    make((limits) => [limits.requestRate(), limits.admission(), created], {
+      plans: { free: { requestRate: { limit: 1, window: '1m' } } },
+      plan: () => (down ? Promise.reject(new Error('at acme')) : 'free'),
+    });
+    await api.limits.override('acme', { mode: 'shadow' });
+    expect(await create('a', 'b')).toEqual([201, 201]);
+    expect(await metrics.series('shadow_refusals')).toEqual({ 'shadow_refusals{limit=request-rate}': 1 });
+    down = true;
+    api.clock.advance(61_000);
+    expect(await create('c')).toEqual([201]);
+    expect(await metrics.series('plan')).toEqual({ 'plan.stale{}': 1 });
+  });
+
   it('name plans that have no name alike, and limits that belong to none', async () => {
     make(
       (limits) => [limits.admission(), limits.creationRate({ limit: 1, window: '1m', name: 'own' }), created],

@@ -1,17 +1,12 @@
 import { JobLimitsError } from '../errors.js';
-import type { Decision, EndState, JobRef, LimitStore, StoredJob, Terms } from '../stores/store.js';
+import type { Decision, JobRef, LimitStore, StoredJob, Terms } from '../stores/store.js';
 
-/** What was asked of the store about a job, and what it answered. */
-export interface JobEvents {
-  /** A job was committed; `reinstated` when its pending lease had run out before. */
-  commit: { ref: JobRef; answer: string };
-  refund: { ref: JobRef; answer: string };
-  renew: { ref: JobRef; answer: string };
-  finish: { ref: JobRef; state: EndState; answer: string };
-}
-
-/** Tells whoever watches what became of a job. */
-export type JobNews = <K extends keyof JobEvents>(event: K, value: JobEvents[K]) => void;
+/** What became of a job, told to whoever watches. */
+export type JobNews = (
+  operation: 'commit' | 'refund' | 'renew' | 'finish',
+  ref: JobRef,
+  answer: string,
+) => void;
 
 /**
  * The job that a request was admitted for, in the hands of the request's handler. The same for all middlewares of the
@@ -68,7 +63,7 @@ export class AdmittedJob {
   async commit<T>(enqueue?: (ref: JobRef) => T | Promise<T>): Promise<T | undefined> {
     if (this.replayed) throw notCommitted('it exists already, made by an earlier request: see job.replayed');
     const answer = await this.store.commit(this.ref, this.run);
-    this.tell('commit', { ref: this.ref, answer });
+    this.tell('commit', this.ref, answer);
     if (answer === 'refunded' || answer === 'superseded') throw notCommitted(`it was ${answer}`);
     if (this.phase === 'open') this.phase = 'committed';
     if (enqueue === undefined) return undefined;
@@ -83,7 +78,7 @@ export class AdmittedJob {
   /** Heartbeat, for a handler that runs the job itself. Workers call `limits.renew(ref)`. */
   async renew(): ReturnType<LimitStore['renew']> {
     const answer = await this.store.renew(this.ref);
-    this.tell('renew', { ref: this.ref, answer });
+    this.tell('renew', this.ref, answer);
     return answer;
   }
 
@@ -95,16 +90,15 @@ export class AdmittedJob {
     if (this.replayed) return 'nothing';
     const answer = await this.store.refund(this.ref, this.run);
     if (answer === 'refunded') this.phase = 'refunded';
-    this.tell('refund', { ref: this.ref, answer });
+    this.tell('refund', this.ref, answer);
     return answer;
   }
 
   /** @internal Ends a job that lives only as long as its request. */
   async finish(): ReturnType<LimitStore['finish']> {
-    const state = 'completed';
-    const answer = await this.store.finish(this.ref, { state });
+    const answer = await this.store.finish(this.ref, { state: 'completed' });
     this.phase = 'finished';
-    this.tell('finish', { ref: this.ref, state, answer });
+    this.tell('finish', this.ref, answer);
     return answer;
   }
 }

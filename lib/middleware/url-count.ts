@@ -1,4 +1,5 @@
-import express, { type Request, type RequestHandler, type Response } from 'express';
+import type express from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { systemClock } from '../clock.js';
 import type { Refusal } from '../decision.js';
 import { answerChecks, answerSettings, type AnswerOptions } from '../http/answers.js';
@@ -178,8 +179,11 @@ function bodyParser(handling: CheckedUrlCountHandling, inherited: AnswerOptions)
     },
     inherited,
   );
-  const json = express.json({ limit: maxRequest, type: () => true });
-  const urlencoded = express.urlencoded({ limit: maxRequest, extended: true });
+  // Only here, so that workers can use this package without Express.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { json: jsonParser, urlencoded: formParser } = require('express') as typeof express;
+  const json = jsonParser({ limit: maxRequest, type: () => true });
+  const urlencoded = formParser({ limit: maxRequest, extended: true });
   return (req, res, next) => {
     const type = mediaType(req.headers['content-type']);
     const isJson = /^application\/(?:json|.+\+json)$/.test(type);

@@ -47,17 +47,19 @@ const trial: Plan = {
 
 // #region override
 async function raiseLimit(customer: string): Promise<void> {
-  await limits.store.setOverride(customer, [
-    { kind: 'creation-rate', name: 'creation-rate', limit: 1_000, windowMs: 60_000, mode: 'enforce' },
-  ]);
+  await limits.store.setOverride(customer, {
+    limits: [
+      { kind: 'creation-rate', name: 'creation-rate', limit: 1_000, windowMs: 60_000, mode: 'enforce' },
+    ],
+  });
 }
 // #endregion
 
 // #region block
 async function block(customer: string): Promise<void> {
-  await limits.store.setOverride(customer, [
-    { kind: 'creation-rate', name: 'creation-rate', limit: 0, windowMs: 60_000, mode: 'enforce' },
-  ]);
+  await limits.store.setOverride(customer, {
+    limits: [{ kind: 'creation-rate', name: 'creation-rate', limit: 0, windowMs: 60_000, mode: 'enforce' }],
+  });
 }
 // #endregion
 

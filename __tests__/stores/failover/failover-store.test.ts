@@ -251,4 +251,30 @@ describe('FailoverStore', () => {
   test('local needs to know how many processes there are', () => {
     expect(() => scene({ onStoreError: 'local' })).toThrow(/FailoverStore\.processes/);
   });
+
+  test('what jobs used and leave behind counts, also of those that were made and have ended during an outage', async () => {
+    const { failover, shared, goOut, comeBack } = scene({ processes: 2 });
+    const quota = {
+      kind: 'quota',
+      name: 'pages',
+      unit: 'pages',
+      per: 'month',
+      limit: 100,
+      mode: 'enforce',
+    } as const;
+    const kept = { ...termsOf(slots(8), quota), retention: { resultsMs: MINUTE, metadataMs: MINUTE } };
+    await goOut('fails');
+    const job = { ...request(kept), amounts: { pages: 30 } };
+    expect((await failover.admit(job)).allowed).toBe(true);
+    expect((await failover.admit({ ...request(kept), amounts: { pages: 30 } })).allowed).toBe(false);
+    await failover.commit(job.ref, job.run);
+    expect(await failover.finish(job.ref, { state: 'completed', units: { pages: 42 } })).toBe('finished');
+    const undone = { ...request(kept), amounts: { pages: 5 } };
+    await failover.admit(undone);
+    await failover.refund(undone.ref, undone.run);
+    await comeBack();
+    expect(await usedOf(shared, kept)).toEqual({ concurrency: 0, pages: 42 });
+    const { finishedAt, resultsExpireAt } = (await shared.job(job.ref))!;
+    expect(resultsExpireAt).toBe(finishedAt! + MINUTE);
+  });
 });

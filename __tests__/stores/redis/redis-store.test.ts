@@ -61,7 +61,7 @@ describe('the scripts', () => {
   test('touch no keys but those they are given', () => {
     const commands = /call\('(?!TIME)[A-Z]+',\s*([\w.[\]]+)/g;
     const given =
-      /^(KEYS\[\w+\]|KEYS\[nextKey( \+ 1)?\]|customerKey|lostKey|key|refundKey|(job|entry)\.key)$/;
+      /^(KEYS\[\w+\]|KEYS\[nextKey( \+ 1)?\]|customerKey|(records|schedule|due)Key|key|refundKey)$/;
     for (const { source } of Object.values(scripts)) {
       for (const [, key] of source.matchAll(commands)) expect(key).toMatch(given);
     }
@@ -122,7 +122,7 @@ describeWithRedis('RedisStore', () => {
     ['refund', (store, job) => store.refund(job.ref, job.run)],
     ['finish', (store, job) => store.finish(job.ref, { state: 'completed' })],
     ['reconcile', (store) => store.reconcile('acme', ['x', 'y'], terms, 0)],
-    ['setOverride', (store) => store.setOverride('acme', [rate(1, MINUTE)])],
+    ['setOverride', (store) => store.setOverride('acme', { limits: [rate(1, MINUTE)] })],
     ['override', (store) => store.override('acme')],
   ];
 
@@ -180,7 +180,7 @@ describeWithRedis('RedisStore', () => {
     await store.finish({ customer: 'acme', id: 'a' }, { state: 'completed' });
     expect((await store.admit(own('c'))).allowed).toBe(true);
     expect((await store.admit(own('d'))).allowed).toBe(false);
-    await store.setOverride('acme', [slots(2)]);
+    await store.setOverride('acme', { limits: [slots(2)] });
     expect((await store.admit(own('e'))).allowed).toBe(true);
   });
 
@@ -193,10 +193,10 @@ describeWithRedis('RedisStore', () => {
     await store.refund(jobs[2]!.ref, jobs[2]!.run);
     await store.finish({ customer: 'acme', id: 'unseen' }, { state: 'completed' });
     await store.usage('acme', terms.limits);
-    await store.setOverride('globex', [slots(1)]);
+    await store.setOverride('globex', { limits: [slots(1)] });
     for (const key of await keys()) {
       const ttl = await client.pttl(key);
-      expect([key, ttl > 0]).toEqual([key, !key.includes('}:o:')]);
+      expect([key, ttl > 0]).toEqual([key, !key.endsWith('}:overrides')]);
     }
     expect(await client.pttl(`{${prefix}}:layout`)).toBe(-1);
   });
