@@ -197,7 +197,7 @@ describe('Speechmatics: 10 creations and 50 reads a second, 20,000 running, audi
     const quota = await audio.post().set('x-seconds', '201').expect(429);
     expect(quota.body).toMatchObject({
       error: 'QUOTA_EXCEEDED',
-      detail: expect.stringMatching(/7200 audioSeconds per month, and 200 are left/) as unknown,
+      detail: expect.stringMatching(/7200 audioSeconds per month are allowed, 200 are left/) as unknown,
     });
     await audio.finish(1, { state: 'completed', units: { audioSeconds: 6_999 } });
     await audio.post().set('x-seconds', '201').expect(201);

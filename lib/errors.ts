@@ -23,6 +23,8 @@ export const errorCodes = [
   'COST_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
+  'FINGERPRINT_FAILED',
+  'FINGERPRINT_INVALID',
   'NO_ADMISSION',
   'NO_GUARD',
   'JOB_NOT_COMMITTED',
@@ -49,6 +51,9 @@ export const errorCodes = [
   'JOB_IN_PROGRESS',
   'JOB_EXPIRED',
   'JOB_NOT_FOUND',
+  'IDEMPOTENCY_KEY_MISSING',
+  'IDEMPOTENCY_KEY_INVALID',
+  'IDEMPOTENCY_KEY_REUSED',
   // Answered to clients about what their body holds, or passed on while it is read.
   'FILE_TOO_LARGE',
   'REQUEST_TOO_LARGE',

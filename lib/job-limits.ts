@@ -183,7 +183,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     store,
     admission(own = {}) {
       const checkedOwn = checkOptions('admission', own, { ...admissionChecks, ...costCheck });
-      return admitRequests(context, checkedOwn, termsByPlan(plansFor('admission()')));
+      return admitRequests(context, 'admission', checkedOwn, termsByPlan(plansFor('admission()')));
     },
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
     concurrency: (own) => concurrencyOf(context, checkConcurrency(own)),

@@ -5,6 +5,7 @@ import {
   jobLimits,
   ManualClock,
   MemoryStore,
+  type AdmissionOptions,
   type HighFrequencyOptions,
   type JobLimitsOptions,
   type Plan,
@@ -53,6 +54,14 @@ const overRate = (options: Partial<JobLimitsOptions> & { free?: Plan }, limit = 
     }
   });
 
+/** A second job that costs as much as the first. */
+const overQuota = (free: Plan, cost: Record<string, number>): Promise<Answered> =>
+  withApp({ free }, async ({ app, limits }) => {
+    app.post('/jobs', limits.admission({ cost: () => cost }), created);
+    await request(app).post('/jobs').expect(201);
+    return request(app).post('/jobs');
+  });
+
 /** Too many requests of one client, and once more. */
 async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered> {
   const clock = new ManualClock();
@@ -63,6 +72,25 @@ async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered
 }
 
 const keyed = { jobId: (): string => 'k-1' };
+
+/** Creations with the same `Idempotency-Key`, of which the last is answered. */
+const withKey = (key: string, bodies: object[], options: AdmissionOptions = {}): Promise<Answered> =>
+  withApp({}, async ({ app, limits }) => {
+    const byKey: AdmissionOptions = {
+      idempotency: true,
+      onReplay: 'pass',
+      fingerprint: (req) => JSON.stringify(req.body),
+    };
+    app.post('/jobs', express.json(), limits.admission({ ...byKey, ...options }), created);
+    let answer: Answered;
+    for (const body of bodies) {
+      answer = await request(app)
+        .post('/jobs')
+        .set(key === '' ? {} : { 'Idempotency-Key': key })
+        .send(body);
+    }
+    return answer!;
+  });
 
 /** What gives each answer that the docs show, by the name in the comment before it. */
 export const answers: Record<string, () => Promise<Answered>> = {
@@ -78,6 +106,9 @@ export const answers: Record<string, () => Promise<Answered>> = {
   'rate-reached-help': () => overRate({ help: 'https://example.com/plans' }),
   'long-wait': () => overRate({ free: { creationRate: { limit: 20, window: '1d' } } }, 20),
   blocked: () => overRate({ free: { creationRate: { limit: 0, window: '1m' } } }, 0),
+  'quota-exceeded': () =>
+    overQuota({ quotas: { unit: 'audioSeconds', limit: 36_000, per: 'month' } }, { audioSeconds: 20_000 }),
+  'storage-full': () => overQuota({ storage: { unit: 'bytes', limit: '1gb' } }, { bytes: 700_000_000 }),
   'slots-taken': () => overRate({ free: { concurrency: { limit: 250 } } }),
 
   'job-exists': () =>
@@ -100,6 +131,10 @@ export const answers: Record<string, () => Promise<Answered>> = {
       return second;
     }),
 
+  'key-missing': () => withKey('', [{}], { idempotency: 'required' }),
+  'key-invalid': () => withKey('"k-1', [{}]),
+  'key-reused': () => withKey('"k-1"', [{ file: 'a.mp4' }, { file: 'b.mp4' }]),
+
   'high-frequency': () => tooFast({}),
   'high-frequency-problem': () => tooFast({ responses: 'problem' }),
   banned: () => tooFast({ ban: { after: 1, window: '1m', for: '1d' } }),
@@ -118,6 +153,26 @@ export const answers: Record<string, () => Promise<Answered>> = {
         app.get('/limits', limits.usage());
         await request(app).post('/jobs').expect(201);
         clock.advance(19_000);
+        return request(app).get('/limits');
+      },
+    ),
+  'usage-quotas': () =>
+    withApp(
+      {
+        free: {
+          quotas: { unit: 'audioSeconds', limit: 36_000, per: 'month' },
+          jobRetention: { results: '7d', metadata: '90d' },
+        },
+      },
+      async ({ app, clock, limits }) => {
+        const admission = limits.admission({ jobId: () => 'job-1', cost: () => ({ audioSeconds: 600 }) });
+        app.post('/jobs', admission, created);
+        app.get('/limits', limits.usage());
+        await request(app).post('/jobs').expect(201);
+        clock.advance(60_000);
+        const ended = { state: 'completed', units: { audioSeconds: 617 } } as const;
+        await limits.finish({ customer: 'acme', id: 'job-1' }, ended);
+        await limits.override('acme', { quotas: { limit: 360_000 } });
         return request(app).get('/limits');
       },
     ),

@@ -72,12 +72,28 @@ it('a heartbeat keeps the slot of a job that runs for longer than it', async () 
 it('an idempotency key makes one job of two requests', async () => {
   const { app, limits, queue } = idempotency;
   const first = await create(app).set('idempotency-key', 'k-1').expect(201);
-  expect(first.body).toEqual({ id: 'k-1' });
+  const { id } = first.body as { id: string };
+  expect(queue.waiting[0]!.data.ref).toEqual({ customer: 'acme', id });
   const second = await create(app).set('idempotency-key', 'k-1').expect(200);
-  expect(second.body).toEqual({ id: 'k-1', state: 'running' });
+  expect(second.body).toEqual({ id, state: 'running' });
   await create(app).expect(201);
   expect(queue.waiting).toHaveLength(2);
   expect((await limits.usageOf('acme')).limits.map(({ used }) => used)).toEqual([2, 2]);
+});
+
+it('a fingerprint tells two requests with one idempotency key apart', async () => {
+  const { byBody, byForm } = idempotency;
+  const post = (app: Parameters<typeof request>[0], path: string, customer: string) =>
+    request(app).post(path).set('authorization', `Bearer ${customer}`).set('idempotency-key', '"k-1"');
+  await post(byBody, '/jobs', 'globex').send({ file: 'a.mp4' }).expect(201);
+  await post(byBody, '/jobs', 'globex').send({ file: 'a.mp4' }).expect(200);
+  await post(byBody, '/jobs', 'globex').send({ file: 'b.mp4' }).expect(422);
+
+  const upload = (steps: string) =>
+    post(byForm, '/uploads', 'initech').field('steps', steps).attach('file', Buffer.from('x'), 'a.txt');
+  await upload('encode').expect(201);
+  await upload('encode').expect(200);
+  await upload('rotate').expect(422);
 });
 
 it('the listeners are told of refusals', async () => {

@@ -13,6 +13,7 @@ import {
   urlCount,
   usage,
 } from '../../lib/index.js';
+import { checkOverride } from '../../lib/plans/override.js';
 import { read, tables } from './markdown.js';
 
 /** Every option that a factory knows, as its refusal of an unknown one lists them. */
@@ -48,7 +49,7 @@ it.each([
 ])('%s and the shared options list every option', (page, make) => {
   const inherited = page === 'docs/reference/creation-rate.md' || page === 'docs/reference/concurrency.md';
   const ofAdmission = inherited
-    ? shownOptions('docs/reference/admission.md').filter((option) => option !== 'plan')
+    ? shownOptions('docs/reference/admission.md').filter((option) => option !== 'plan' && option !== 'cost')
     : [];
   const listed = [...shownOptions(page), ...ofAdmission, ...shared];
   expect([...new Set(listed)].sort()).toEqual(knownOptions(make).sort());
@@ -80,11 +81,28 @@ it('docs/reference/plans.md lists every key of a plan and of its limits', () => 
     keysAt({ creationRate: { '?': 1 } }),
     keysAt({ concurrency: { '?': 1 } }),
     keysAt({ requestRate: { '?': 1 } }),
+    keysAt({ jobRetention: { '?': 1 } }),
   ];
   const shown = tables(read('docs/reference/plans.md'))
     .filter(([header]) => ['key', 'option'].includes(header![0]!))
     .map(([, ...rows]) => rows.map(([name]) => name!).sort());
   expect(shown).toEqual(known.map((keys) => keys.sort()));
+});
+
+it('docs/reference/quotas.md lists every option of quotas and of storage', () => {
+  const shown = tables(read('docs/reference/quotas.md'))
+    .filter(([header]) => header![0] === 'option')
+    .map(([, ...rows]) => rows.map(([name]) => name!).sort());
+  const known = [keysAt({ quotas: { '?': 1 } }), keysAt({ storage: { '?': 1 } })];
+  expect(shown).toEqual(known.map((keys) => keys.sort()));
+});
+
+it('docs/reference/overrides.md lists every key of an override', () => {
+  const [[, ...rows]] = tables(read('docs/reference/overrides.md')).filter(
+    ([header]) => header![0] === 'key',
+  ) as [string[][]];
+  const known = knownOptions((options) => checkOverride(options, { limits: [] } as never, 0));
+  expect(rows.map(([key]) => key!).sort()).toEqual(known.sort());
 });
 
 it.each([

@@ -428,6 +428,27 @@ describe('temporary files', () => {
       expect(errors).toEqual([]);
     });
 
+    test('while a compressed body is decoded', async () => {
+      const vanishes: Handler = (req, _res, next) => {
+        void until(() => req.readableLength > 0).then(() => {
+          next();
+          // fileSize has begun with what came, and zlib, in another thread, is not through with it.
+          process.nextTick(() => process.nextTick(() => req.destroy()));
+        });
+      };
+      const { port, errors } = await serveWith(express5, note, vanishes, fileSize({ maxFile: '1gb' }), echo);
+      const socket = await rawSocket(port);
+      const body = gzipSync(Buffer.alloc(5_000_000));
+      socket.write(
+        `POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length + 1}\r\n\r\n`,
+      );
+      socket.write(body);
+      await until(() => ended.length > 0, 'an answer');
+      expect(ended).toEqual([400]);
+      expect(errors).toEqual([]);
+      socket.destroy();
+    });
+
     test('while it is read by a slow storage', async () => {
       const storage: UploadStorage = {
         // It reads nothing, so that the rest waits in the request.

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 
 const root = join(__dirname, '../..');
 const bin = (name: string) => join(root, 'node_modules/.bin', name);
@@ -23,6 +24,8 @@ beforeAll(() => {
   const scratch = join(root, 'node_modules/.cache');
   mkdirSync(scratch, { recursive: true });
   consumer = mkdtempSync(join(scratch, 'consumer-'));
+  // Without one the package's name would lead to the repository, whose folder this is in.
+  writeFileSync(join(consumer, 'package.json'), '{}');
   run('npm', ['run', 'build', '--silent'], root);
   const [packed] = JSON.parse(
     run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], root),
@@ -101,6 +104,30 @@ it.each([
   };
   writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['types.ts'] }));
   run(bin('tsc'), ['-p', 'tsconfig.json'], consumer);
+});
+
+it('bundled for a page the client is there once, as ES modules, whether it is imported or required', async () => {
+  const main = join(consumer, 'page.mjs');
+  writeFileSync(
+    join(consumer, 'required.cjs'),
+    `module.exports = require('express-job-limits/client').LimitError;`,
+  );
+  writeFileSync(
+    main,
+    `import { LimitError } from 'express-job-limits/client';
+     import required from './required.cjs';
+     globalThis.same = required === LimitError;`,
+  );
+  const { metafile } = await build({
+    entryPoints: [main],
+    bundle: true,
+    platform: 'browser',
+    metafile: true,
+    write: false,
+  });
+  const files = Object.keys(metafile.inputs).filter((file) => file.includes('express-job-limits'));
+  expect(files.length).toBeGreaterThan(0);
+  for (const file of files) expect(file).toContain('/dist/client-esm/');
 });
 
 it('publint and attw have nothing to say', () => {

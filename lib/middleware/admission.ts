@@ -1,15 +1,15 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../decision.js';
-import { ConfigError, describe, RequestError, StoreError } from '../errors.js';
+import { ConfigError, StoreError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
-import { customerOfRequest, isId, MOST_ID_BYTES } from '../http/customer.js';
+import { customerOfRequest } from '../http/customer.js';
 import { watchOutcome } from '../http/outcome.js';
 import { showLimits } from '../http/rate-limit-headers.js';
 import { setJob, setLimits, stateOfRequest, type OutcomeListener } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { AdmittedJob } from '../jobs/admitted-job.js';
-import { randomId } from '../jobs/job-id.js';
+import { differ } from '../jobs/job-id.js';
 import {
   checkOptions,
   either,
@@ -24,9 +24,10 @@ import {
 } from '../options.js';
 import type { Plan } from '../plans/plan.js';
 import { Plans, type PlanOf } from '../plans/plans.js';
-import type { Decision } from '../stores/store.js';
+import type { Decision, Replayed } from '../stores/store.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { costOfRequest, type CostOf } from './cost.js';
+import { checkNaming, nameChecks, nameJob, type JobNameOptions } from './job-name.js';
 import { standaloneContext } from './standalone.js';
 import { storeUnavailable } from './store-unavailable.js';
 import { termsByPlan, type TermsOf } from './terms.js';
@@ -35,7 +36,7 @@ import { termsByPlan, type TermsOf } from './terms.js';
 export type ReplayHandler = (job: AdmittedJob, req: Request, res: Response, next: NextFunction) => unknown;
 
 /** Options of every middleware that admits jobs: `admission`, `creationRate` and `concurrency`. */
-export interface AdmissionOptions extends AnswerOptions {
+export interface AdmissionOptions extends AnswerOptions, JobNameOptions {
   /** Requests for which it returns true pass unseen and uncharged. */
   skip?: (req: Request) => boolean;
   /** Only these methods create jobs; others pass uncharged. @default ['POST'] */
@@ -43,14 +44,10 @@ export interface AdmissionOptions extends AnswerOptions {
   /** Only requests for which it returns true create jobs, so that `app.use(admission())` charges no login. @default all */
   match?: (req: Request) => boolean;
   /**
-   * The job's id, for clients that choose it (an idempotency key, an id in the path). A request with an id that exists is a
-   * replay and charges nothing. At most 512 bytes. @default a random id
-   */
-  jobId?: (req: Request) => string | Promise<string>;
-  /**
    * What a replay gets: by default 409 `JOB_EXISTS`. `'pass'` lets it through to the handler, which *must* look at
    * `job.replayed` and answer with the job that exists: a handler that doesn't makes uncharged jobs. A function answers
-   * itself. Whatever is set, a replay of a request that is still open is answered 409 `JOB_IN_PROGRESS`.
+   * itself. Whatever is set, a replay of a request that is still open is answered 409 `JOB_IN_PROGRESS`. Needed with
+   * `idempotency`.
    */
   onReplay?: 'pass' | ReplayHandler;
   /**
@@ -65,10 +62,10 @@ export interface AdmissionOptions extends AnswerOptions {
 /** The checks of `AdmissionOptions` but `cost`, which a middleware of one limit has no use for; to be spread into others. */
 export const admissionChecks = {
   ...answerChecks,
+  ...nameChecks,
   skip: optional(func<(req: Request) => boolean>()),
   methods: withDefault(listOf(text), ['POST']),
   match: optional(func<(req: Request) => boolean>()),
-  jobId: optional(func<(req: Request) => string | Promise<string>>()),
   onReplay: optional(either((value) => typeof value === 'function', func<ReplayHandler>(), oneOf('pass'))),
   requestWasSuccessful: withDefault(
     func<(req: Request, res: Response) => boolean>(),
@@ -93,13 +90,20 @@ interface Admission {
   hold: 'job' | 'request';
 }
 
-/** The middleware that decides on the limits that `termsOf` names. One mechanism: its users differ in the terms only. */
+/**
+ * The middleware that decides on the limits that `termsOf` names. One mechanism: its users differ in the terms only.
+ *
+ * @param owner Whose options they are.
+ * @throws {ConfigError} Where options don't go together.
+ */
 export function admitRequests(
   context: Context,
+  owner: string,
   options: CheckedAdmission,
   termsOf: TermsOf,
   hold: 'job' | 'request' = 'job',
 ): RequestHandler {
+  checkNaming(owner, options, hold);
   const methods = new Set(options.methods.map((method) => method.toUpperCase()));
   const answers = answerSettings(options as AnswerOptions, context.answers);
   const admission: Admission = { context, options, answers, termsOf, hold };
@@ -133,11 +137,11 @@ async function admit(
   const terms = wanted instanceof Promise ? await wanted : wanted;
   const earlier = jobOf(req, context, customer, admission.hold);
   if (earlier?.replayed) return true;
-  const { jobId, cost } = admission.options;
-  const id = earlier?.ref.id ?? (jobId === undefined ? randomId() : await chosenId(req, jobId));
-  // A random id is told apart by itself; a client may send the same id twice.
-  const run = earlier?.run ?? (jobId === undefined ? id : randomId());
-  const ref = { customer, id };
+  const naming = earlier ? { ref: earlier.ref, run: earlier.run } : nameJob(req, customer, admission.options);
+  const named = naming instanceof Promise ? await naming : naming;
+  if ('allowed' in named) return refuseRequest(admission, named, req, res, next);
+  const { ref, run } = named;
+  const { cost } = admission.options;
   const amounts = cost && (await costOfRequest(req, cost));
   let decision: Decision;
   try {
@@ -201,17 +205,17 @@ const jobOf = (
     (job) => job.store === store && job.ref.customer === customer && job.hold === hold,
   );
 
-async function chosenId(req: Request, jobId: NonNullable<CheckedAdmission['jobId']>): Promise<string> {
-  let id: unknown;
-  try {
-    id = await jobId(req);
-  } catch (cause) {
-    throw new RequestError('JOB_ID_FAILED', 500, `jobId(req) failed: ${String(cause)}`, { cause });
-  }
-  if (isId(id)) return id;
-  const expected = `expected a string of 1 to ${MOST_ID_BYTES} bytes of UTF-8`;
-  throw new RequestError('JOB_ID_INVALID', 400, `jobId(req): ${expected}, received ${describe(id)}`);
-}
+const jobExists = { code: 'JOB_EXISTS', message: 'A job with this id exists' };
+const jobInProgress = {
+  code: 'JOB_IN_PROGRESS',
+  message: 'This job is being created by another request',
+  retryAfterMs: 1000,
+};
+const keyReused = {
+  code: 'IDEMPOTENCY_KEY_REUSED',
+  message: 'This Idempotency-Key was sent with another request',
+  status: 422,
+};
 
 function replay(
   admission: Admission,
@@ -221,26 +225,23 @@ function replay(
   next: NextFunction,
 ): boolean {
   const { options, answers, context } = admission;
-  const { state } = job.existing!;
-  if (state !== 'pending') {
-    if (options.onReplay === 'pass') return true;
-    if (options.onReplay !== undefined) {
-      // A promise that it returns is waited for, so that Express 4 gets its error too.
-      void Promise.resolve(options.onReplay(job, req, res, next)).catch(next);
-      return false;
-    }
+  const {
+    run,
+    job: { state },
+  } = job.decision as Replayed;
+  const why = differ(run, job.run) ? keyReused : state === 'pending' ? jobInProgress : undefined;
+  const onReplay = why === undefined ? options.onReplay : undefined;
+  if (onReplay === 'pass') return true;
+  if (onReplay !== undefined) {
+    // A promise that it returns is waited for, so that Express 4 gets its error too.
+    void Promise.resolve(onReplay(job, req, res, next)).catch(next);
+    return false;
   }
   const refusal: Refusal = {
     allowed: false,
     status: 409,
     violated: [],
-    ...(state === 'pending'
-      ? {
-          code: 'JOB_IN_PROGRESS',
-          message: 'This job is being created by another request',
-          retryAfterMs: 1000,
-        }
-      : { code: 'JOB_EXISTS', message: 'A job with this id exists' }),
+    ...(why ?? jobExists),
     info: { id: job.ref.id, state },
   };
   sendRefusal(refusal, answers, context.clock, req, res, next);
@@ -311,7 +312,7 @@ export function admission(options: StandaloneAdmissionOptions): RequestHandler {
     plan: planCheck,
   });
   const plans = plansOf(checked.plan, checked);
-  return admitRequests(standaloneContext(checked, plans), checked, termsByPlan(plans));
+  return admitRequests(standaloneContext(checked, plans), 'admission', checked, termsByPlan(plans));
 }
 
 /** A plan is checked in full where it is put among the plans. */

@@ -1,5 +1,4 @@
 import type { Request, RequestHandler } from 'express';
-import { ConfigError } from '../errors.js';
 import { checkOptions, func, oneOf, optional } from '../options.js';
 import { concurrencyChecks, concurrencyLimitOf, type ConcurrencyOptions } from '../plans/limits.js';
 import { REMEMBER_MS } from '../plans/terms.js';
@@ -56,13 +55,9 @@ export const checkConcurrency = (options: ConcurrencyMiddlewareOptions): Checked
 
 export function concurrencyOf(context: Context, checked: Checked): RequestHandler {
   const forRequest = checked.hold === 'request';
-  if (forRequest && checked.jobId !== undefined) {
-    const expected = "no jobId with hold: 'request', which makes no job that could be named again";
-    throw new ConfigError('CONFIG_INVALID_OPTION', 'concurrency.jobId', expected, checked.jobId);
-  }
   const limit = concurrencyLimitOf(checked);
-  noteLimit(context.store, limit);
+  noteLimit(context, limit);
   // Nobody asks for a request once it is over.
   const terms = fixedTerms(limit, context.pendingMs, checked.key, forRequest ? 0 : REMEMBER_MS);
-  return admitRequests(context, checked, terms, checked.hold);
+  return admitRequests(context, 'concurrency', checked, terms, checked.hold);
 }

@@ -40,6 +40,6 @@ export const checkCreationRate = (options: CreationRateOptions): Checked =>
 
 export function creationRateOf(context: Context, checked: Checked): RequestHandler {
   const limit = rateLimitOf(checked);
-  noteLimit(context.store, limit);
-  return admitRequests(context, checked, fixedTerms(limit, context.pendingMs, checked.key));
+  noteLimit(context, limit);
+  return admitRequests(context, 'creationRate', checked, fixedTerms(limit, context.pendingMs, checked.key));
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { ConfigError, RequestError } from '../errors.js';
-import type { Terms } from '../stores/store.js';
+import type { Limit, Terms } from '../stores/store.js';
 import { Lookups } from './lookups.js';
 import { checkPlan, completePlan, type CheckedPlan, type Plan } from './plan.js';
 import { checkPlanSet, completePlans, withInherited, type PlanSet } from './plan-set.js';
@@ -82,6 +82,11 @@ export class Plans {
     return said instanceof Promise
       ? said.then((found) => this.#planOrForget(customer, found))
       : this.#planOrForget(customer, said);
+  }
+
+  /** The limits of that name, of all plans that have one. */
+  limitsNamed(wanted: string): Limit[] {
+    return [...this.#plans.values()].flatMap(({ limits }) => limits.filter(({ name }) => name === wanted));
   }
 
   /** Forgets which customer has which plan; they are looked up anew. */

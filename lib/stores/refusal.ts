@@ -42,7 +42,7 @@ function wordsOf({ limit, used, amount }: Violation): Pick<Refusal, 'code' | 'me
   const left = Math.max(0, limit.limit - used);
   return {
     code: 'QUOTA_EXCEEDED',
-    message: `The quota is ${limit.limit} ${unit} ${period}, and ${left} are left: ${amount} can't be taken`,
+    message: `${limit.limit} ${unit} ${period} are allowed, ${left} are left, and this job takes ${amount}`,
     info: { unit, per, allowed: limit.limit, used, requested: amount },
   };
 }

@@ -84,7 +84,8 @@ export interface AdmitRequest {
   ref: JobRef;
   /**
    * Made before the call and used for this request's calls only: it tells a second try of the same admission, whose
-   * answer was lost, from another request that uses the same job id.
+   * answer was lost, from another request that uses the same job id. Other requests with the id are told it. Any string of
+   * up to 512 bytes of UTF-8.
    */
   run: string;
   terms: Terms;
@@ -147,6 +148,8 @@ export interface Replayed extends DecisionBase {
   allowed: true;
   replayed: true;
   job: StoredJob;
+  /** The run of the request that the job was admitted for. */
+  run: string;
 }
 
 /** Nothing was charged at any limit. */

@@ -95,8 +95,8 @@ export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);
   if (parsed.range() !== 'unicast') return false;
-  // ::/96 once stood for IPv4 addresses; ::7f00:1 reads as unicast.
-  return parsed.kind() === 'ipv4' || !parsed.match(ipaddr.IPv6.parse('::'), 96);
+  // Nothing else of IPv6 is given out (RFC 4291); ::7f00:1, once a form of 127.0.0.1, reads as unicast too.
+  return parsed.kind() === 'ipv4' || parsed.match(ipaddr.IPv6.parse('2000::'), 3);
 }
 
 /**

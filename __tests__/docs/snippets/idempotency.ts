@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import express from 'express';
 import { authenticate, host } from './host.js';
 
 const { app, queue } = host();
 
-import { jobLimits } from 'express-job-limits';
+import { jobLimits, readFormPrefix, type ReplayHandler } from 'express-job-limits';
 
 const limits = jobLimits({
   customer: (req) => req.user?.accountId,
@@ -15,7 +15,7 @@ app.post(
   '/jobs',
   authenticate,
   limits.admission({
-    jobId: (req) => req.get('idempotency-key') ?? randomUUID(),
+    idempotency: true,
     onReplay: (job, _req, res) => res.status(200).json({ id: job.ref.id, state: job.existing?.state }),
   }),
   async (req, res) => {
@@ -26,4 +26,35 @@ app.post(
 );
 // #endregion
 
-export { app, limits, queue };
+const onReplay: ReplayHandler = (job, _req, res) => res.status(200).json({ id: job.ref.id });
+const create: express.RequestHandler = (req, res) => {
+  res.status(201).json({ id: limits.job(req).ref.id });
+};
+
+const byBody = express();
+byBody.use(authenticate);
+// #region fingerprint
+byBody.post(
+  '/jobs',
+  express.json(),
+  limits.admission({ idempotency: true, onReplay, fingerprint: (req) => JSON.stringify(req.body) }),
+  create,
+);
+// #endregion
+
+const byForm = express();
+byForm.use(authenticate);
+byForm.post(
+  '/uploads',
+  limits.admission({
+    idempotency: true,
+    onReplay,
+    // #region fingerprint-form
+    fingerprint: async (req) => JSON.stringify(await readFormPrefix(req)),
+    // #endregion
+  }),
+  limits.fileSize({ maxFile: '1gb' }),
+  create,
+);
+
+export { app, byBody, byForm, limits, queue };

@@ -84,7 +84,7 @@ export class MemoryStore implements LimitStore {
     }
     if (known.run === request.run) return this.#admitAgain(customer, known, request, times);
     const job = describeJob(customer, known, times);
-    return { allowed: true, replayed: true, limits: [], shadowed: [], job };
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job, run: known.run };
   }
 
   #admitNew(customer: Customer, request: AdmitRequest, times: Times): Decision {

@@ -5,23 +5,30 @@ interface Sum {
   until: number;
 }
 
-/** How much one quota of a customer was charged, by the period that it belongs to. */
-export class QuotaSums {
-  /** Oldest first; seldom more than two. */
-  #sums: Sum[] = [];
+/**
+ * How much one quota of a customer was charged, by the period that it belongs to. It is itself the sum of the period that
+ * was begun last, where nearly all is found: an admission pays for every reference that it follows.
+ */
+export class QuotaSums implements Sum {
+  used = 0;
+  until = -Infinity;
+  /** Those of earlier periods; of later ones only where a clock was put back. */
+  #others: Sum[] | undefined;
 
-  used(start: number): number {
+  constructor(
+    readonly counter: string,
+    public start: number,
+  ) {}
+
+  usedIn(start: number): number {
     return this.#find(start)?.used ?? 0;
   }
 
   /** @param until When the sum may be forgotten, unless another charge keeps it for longer. */
   add(start: number, amount: number, until: number): void {
-    const sum = this.#find(start);
-    if (sum === undefined) this.#sums.push({ start, used: amount, until });
-    else {
-      sum.used += amount;
-      sum.until = Math.max(sum.until, until);
-    }
+    const sum = this.#find(start) ?? this.#begin(start);
+    sum.used += amount;
+    if (until > sum.until) sum.until = until;
   }
 
   /** Corrects the period's sum. `false` when it is forgotten. */
@@ -34,14 +41,21 @@ export class QuotaSums {
 
   /** Forgets sums whose time is over, and those of what is stored no more. `true` when nothing is left. */
   isIdle(date: number): boolean {
-    this.#sums = this.#sums.filter((sum) => sum.until > date && (sum.until !== Infinity || sum.used > 0));
-    return this.#sums.length === 0;
+    const isOver = (sum: Sum) => sum.until <= date || (sum.until === Infinity && sum.used === 0);
+    const others = this.#others?.filter((sum) => !isOver(sum));
+    this.#others = others?.length === 0 ? undefined : others;
+    return this.#others === undefined && isOver(this);
+  }
+
+  #begin(start: number): Sum {
+    (this.#others ??= []).push({ start: this.start, used: this.used, until: this.until });
+    this.start = start;
+    this.used = 0;
+    this.until = -Infinity;
+    return this;
   }
 
   #find(start: number): Sum | undefined {
-    for (let i = this.#sums.length - 1; i >= 0; i -= 1) {
-      if (this.#sums[i]!.start === start) return this.#sums[i];
-    }
-    return undefined;
+    return this.start === start ? this : this.#others?.find((sum) => sum.start === start);
   }
 }

@@ -23,7 +23,7 @@ export function decodeDecision({ ref, terms, amounts }: AdmitRequest, reply: unk
   const known = override && { override };
   if (Number(code) === REPLAYED) {
     const job = decodeJob(ref.customer, fourth as unknown[]);
-    return { allowed: true, replayed: true, limits: [], shadowed: [], job, ...known };
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job, run: String(reply[4]), ...known };
   }
   const limits = effectiveLimits(terms.limits, override);
   const at = (index: unknown): Limit => limits[Number(index) - 1]!;

@@ -61,9 +61,9 @@ export interface RedisStoreOptions {
 }
 
 /**
- * Limits counted in Redis (6.2 and later), Valkey or a Redis Cluster, for any number of processes. Every operation is one
- * script, so one command and one round trip, and goes by the server's clock. Every key expires but overrides and one that
- * says how the data is laid out.
+ * Limits counted in Redis (6.2 and later), Valkey or a Redis Cluster, for any number of processes. Every operation but a
+ * sweeper's is one script, so one command and one round trip, and goes by the server's clock. Every key expires but overrides
+ * and one that says how the data is laid out.
  *
  * @example
  * const store = new RedisStore({ client: new Redis(process.env.REDIS_URL) });

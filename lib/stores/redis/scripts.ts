@@ -35,8 +35,14 @@ local function hold(counter, by)
 local held = heldOf(counter) + by
 changed['n' .. counter] = held > 0 and held
 end
+local owing = {}
 local function owedOf(counter)
-return read('w' .. counter) or ''
+local text = read('w' .. counter) or ''
+if owing[counter] then
+text = text .. table.concat(owing[counter])
+changed['w' .. counter], owing[counter] = text, nil
+end
+return text
 end
 local function setOwed(counter, text)
 changed['w' .. counter] = text ~= '' and text
@@ -474,7 +480,9 @@ end`;
 const ratesPiece = `local function owe(sign, limit, counter, at)
 if limit.kind ~= 'creation-rate' or not limit.limit then return end
 local time = sign == '+' and at or stamp
-setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
+local pieces = owing[counter] or {}
+owing[counter] = pieces
+pieces[#pieces + 1] = sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';'
 end`;
 
 const recordPiece = `local function readRecord(text, id)
@@ -679,6 +687,7 @@ and not call('ZRANGEBYSCORE', scheduleKey, 0, APART, 'LIMIT', 0, 1)[1] then
 call('ZREM', dueKey, customer)
 changed['.sweep'] = false
 end
+for counter in pairs(owing) do owedOf(counter) end
 local gone = {}
 for field, value in pairs(changed) do
 if value then
@@ -728,7 +737,7 @@ end`;
 
 const settlePiece = `if now >= due then
 local entries = call('HGETALL', customerKey)
-local left = 1000
+local left = 100
 due = math.huge
 for i = 1, #entries, 2 do
 local kind, name, text = string.sub(entries[i], 1, 1), string.sub(entries[i], 2), entries[i + 1]
@@ -761,7 +770,7 @@ dirty = true
 end`;
 
 // prettier-ignore
-export const admit = script('admit', '986884b6f2f55dab607f40b279c7a216a7763e0c', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
+export const admit = script('admit', 'e571c062b7b4bd780a6a39088e1c0c792618b237', [`local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 10, 4
 local more = { 'j' .. id, 't' .. ref, '.plain' }
@@ -772,7 +781,7 @@ for n = 1, count do
 if book[11 + n] and string.byte(ARGV[FIRST + (n - 1) * EACH]) == RATE then rare = true end
 end
 local lapsed, override, overrideRef, maxRun = {}, '', '', tonumber(ARGV[8])
-local replayed, known, slow, beforeCharge, addToJob
+local replayed, replayedRun, known, slow, beforeCharge, addToJob
 if rare or call('HEXISTS', KEYS[2], id) > 0 then`, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `slow = true
 local asked = cjson.decode(ARGV[5])
 terms[ref] = asked
@@ -805,7 +814,7 @@ end
 local ended = job and job.unadmitted
 local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
 if (ended and adopt) or (again and job.run ~= run) then
-replayed = describe(job)
+replayed, replayedRun = describe(job), job.run
 elseif again then
 local charged = {}
 if job.state == 'p' then
@@ -964,7 +973,7 @@ jobs = jobs + 1
 if untilTime < due then due = untilTime end
 needed = untilTime + 3600000
 end
-end`, savePiece, `if replayed then return { 2, lapsed, override, replayed } end
+end`, savePiece, `if replayed then return { 2, lapsed, override, replayed, replayedRun } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer`]);
@@ -977,7 +986,7 @@ for _, customer in ipairs(customers) do redis.call('ZADD', KEYS[1], date + ARGV[
 return customers`]);
 
 // prettier-ignore
-export const claim = script('claim', '43d19eabc44bd4da995ddf2ce4cacfd15bc607ea', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
+export const claim = script('claim', '81f2f1ef103266bda4eb04f74ca986af448f6e17', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
 local answer = { lapsed, -1, {} }
 local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])
 load(ids)
@@ -1015,7 +1024,7 @@ if latest > 0 then changed['.sweep'] = following or false end
 answer[3] = unswept()`, savePiece, `return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'e8b77186b1c2bfbb2e6c19622d22e8b7f0764910', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const commit = script('commit', 'fd9f76a80a8ba3541f86df3857355976b8cf2c95', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -1037,7 +1046,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const confirm = script('confirm', '2dae21fea7fa780f7e1333bd9b4b192a3cbf6d1f', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
+export const confirm = script('confirm', '41e5512647c8264b0bea8f0ef033ab97fa224046', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
 local ids, confirmed = {}, 0
 for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end
 load(ids)
@@ -1061,7 +1070,7 @@ end
 end`, savePiece, `return { confirmed, lapsed }`]);
 
 // prettier-ignore
-export const expireNow = script('expire-now', '09810e46c7f386304bc86ac16bc274407052b195', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const expireNow = script('expire-now', 'c7bfc261641115904caca7bcf475202aba4cb7e3', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'expired'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -1085,7 +1094,7 @@ end
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const extend = script('extend', 'ccff804ca76ffde771abf3d90ab1470dba846091', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
+export const extend = script('extend', 'cca286d10b46219cc9ed100b9e06dba28106d6b6', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, to = findJob(ARGV[2]), tonumber(ARGV[3])
 local answer = 'extended'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -1104,7 +1113,7 @@ keep(job)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'e644e4e79f1fac2f2a6415fde15559b1a5c4b818', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const finish = script('finish', 'a7ce070c46d626a683a794ce6f549f404a4e3591', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
 if not job then
@@ -1126,7 +1135,7 @@ end
 local waiting = ARGV[7] == '1' and unswept() or {}`, savePiece, `return { answer, lapsed, waiting }`]);
 
 // prettier-ignore
-export const job = script('job', 'a620356f6ae61677ce4056a751ade9ab506e4273', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '81a1b1be38b3864610f4315e1871a2427e3177d9', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -1158,7 +1167,7 @@ end
 return answer`]);
 
 // prettier-ignore
-export const pin = script('pin', '31ea176eed6c133d576b6cfd8ed99408e0a0fb84', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const pin = script('pin', '339e3c7c89261e36d2cc424305894e081fe607e2', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'pinned'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -1171,14 +1180,14 @@ pin(job, ARGV[3])
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const postpone = script('postpone', 'a46a0118becd7ace12ab08a29ce79c2e32d621d4', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
+export const postpone = script('postpone', '5e8fa18579e0a9f9c4104ce59eb3eec34713fc43', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
 if job and job.kept and job.finishedAt == tonumber(ARGV[4]) and job.tries == tonumber(ARGV[5]) and taskOf(job) == ARGV[3] then
 keep(job, ARGV[6] == '' and math.huge or date + ARGV[6])
 answer = 1
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const reconcile = script('reconcile', '485806a78a8ee0043d89549200ec1990d3a35871', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
+export const reconcile = script('reconcile', 'eb89ca74ae523d8fcd1773f1ef66a6657036c74d', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, `local grace, ref = tonumber(ARGV[2]), ARGV[3]
 local asked = cjson.decode(ARGV[4])
 local listed, finished, restored = {}, {}, {}
 for i = 5, #ARGV do listed[ARGV[i]] = true end
@@ -1227,7 +1236,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', '2079f1e1c8c3954227187d591c7bcd86425c1e46', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const refund = script('refund', 'f9b7fe7c80c5e9c995bb14b21f9ee13ccaf9fc1e', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -1235,7 +1244,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '73c081b688c8889e5d4b3c4d9710167fabc7bbfe', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const renew = script('renew', '22a7fdb9e5591531d7239b894b64c8b7728e9a1c', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -1275,7 +1284,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const unpin = script('unpin', 'f24f2ae14f53b6c28564dfb85b7ab6a5650fdff8', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const unpin = script('unpin', '98502306a36dca0ecf0e1d061fde484ffdd46096', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'unpinned'
 if not job then
 answer = 'unknown'
@@ -1286,7 +1295,7 @@ pin(job, nil)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const usage = script('usage', '51b1d28b39205d58e998a2c2bcddcaccbc4e1d5e', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `local override, overrideRef = overrideIn(KEYS[5])
+export const usage = script('usage', 'aecca447b058bb27dfe911c2ce7510f262a3db1c', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `local override, overrideRef = overrideIn(KEYS[5])
 local running, kept = {}, {}
 local answer = { lapsed, override, running, kept }
 local nextKey = 6

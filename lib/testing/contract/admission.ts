@@ -147,6 +147,26 @@ export function admissionContract({ describe, test }: Suite): void {
       assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1 });
     });
 
+    test('a replay is told the run that the job was admitted for, in every state', async ({ store }) => {
+      const terms = termsOf(rate(20, MINUTE), slots(15));
+      const admitted = request(terms, 'acme', 'same', 'first.run');
+      const runOfReplay = async (): Promise<string | undefined> => {
+        const decision = await store.admit({ ...admitted, run: 'another' });
+        return decision.allowed && decision.replayed ? decision.run : undefined;
+      };
+      await store.admit(admitted);
+      assert.equal(await runOfReplay(), 'first.run');
+      await store.commit(admitted.ref, admitted.run);
+      assert.equal(await runOfReplay(), 'first.run');
+      await store.finish(admitted.ref, { state: 'completed' });
+      assert.equal(await runOfReplay(), 'first.run');
+      const own = request(terms, 'acme', 'named as its run', 'named as its run');
+      await store.admit(own);
+      const replay = await store.admit({ ...own, run: 'another' });
+      assert.ok(replay.allowed && replay.replayed);
+      assert.equal(replay.run, own.run);
+    });
+
     test('a run adds limits to its own job, all or none', async ({ store }) => {
       const first = request(termsOf(rate(5, MINUTE)));
       await store.admit(first);

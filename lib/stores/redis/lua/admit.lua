@@ -20,7 +20,7 @@
 --
 -- Answer   { 1 allowed | 0 refused, lapsed ids, override as it was stored or '', shadow limits over (indexes joined by commas),
 --            limit index, used, reset ms or -1, retry ms, -1 where it does not refuse, -2 where no wait helps, and so on }
---          { 2 replayed, lapsed ids, override, job }
+--          { 2 replayed, lapsed ids, override, job, the run it was admitted for }
 local id, run, ref = ARGV[2], ARGV[3], ARGV[4]
 local adopt = ARGV[7] == '1'
 local FIRST, EACH = 10, 4
@@ -39,7 +39,7 @@ end
 
 local lapsed, override, overrideRef, maxRun = {}, '', '', tonumber(ARGV[8])
 -- Set where the job, its terms or the customer are not as they are most times.
-local replayed, known, slow, beforeCharge, addToJob
+local replayed, replayedRun, known, slow, beforeCharge, addToJob
 
 if rare or call('HEXISTS', KEYS[2], id) > 0 then
   --- @include changes record period limits quotas records rates leases settle override log owed
@@ -78,7 +78,7 @@ if rare or call('HEXISTS', KEYS[2], id) > 0 then
   local ended = job and job.unadmitted
   local again = job and not ended and job.state ~= 'u' and job.state ~= 'l'
   if (ended and adopt) or (again and job.run ~= run) then
-    replayed = describe(job)
+    replayed, replayedRun = describe(job), job.run
   elseif again then
     -- A second try of an admission whose answer was lost, or another middleware's limits for the same job.
     local charged = {}
@@ -253,7 +253,7 @@ if charging and not refused then
   end
 end
 --- @include save
-if replayed then return { 2, lapsed, override, replayed } end
+if replayed then return { 2, lapsed, override, replayed, replayedRun } end
 answer[4] = shadowed
 if refused then answer[1] = 0 end
 return answer

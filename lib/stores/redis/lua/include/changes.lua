@@ -25,8 +25,16 @@ local function hold(counter, by)
   changed['n' .. counter] = held > 0 and held
 end
 
+-- What jobs add to that in this script, in pieces: one text for each would be made anew by every job.
+local owing = {}
+
 local function owedOf(counter)
-  return read('w' .. counter) or ''
+  local text = read('w' .. counter) or ''
+  if owing[counter] then
+    text = text .. table.concat(owing[counter])
+    changed['w' .. counter], owing[counter] = text, nil
+  end
+  return text
 end
 
 local function setOwed(counter, text)

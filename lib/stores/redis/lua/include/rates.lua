@@ -5,5 +5,7 @@
 local function owe(sign, limit, counter, at)
   if limit.kind ~= 'creation-rate' or not limit.limit then return end
   local time = sign == '+' and at or stamp
-  setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
+  local pieces = owing[counter] or {}
+  owing[counter] = pieces
+  pieces[#pieces + 1] = sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';'
 end

@@ -169,6 +169,7 @@ flush = function()
     call('ZREM', dueKey, customer)
     changed['.sweep'] = false
   end
+  for counter in pairs(owing) do owedOf(counter) end
   local gone = {}
   for field, value in pairs(changed) do
     if value then
