@@ -61,6 +61,26 @@ module.exports = {
       to: { path: '^lib/(middleware|telemetry|http|plans|guard|uploads|jobs)/' },
     },
     {
+      name: 'bullmq-follows-jobs',
+      comment: 'The bridge needs what follows jobs, and no store of its own.',
+      severity: 'error',
+      from: { path: '^lib/bullmq/' },
+      to: { path: '^lib/', pathNot: [base, contract, '^lib/(jobs|bullmq)/'] },
+    },
+    {
+      name: 'bullmq-as-a-type',
+      comment: "BullMQ is the host's: nothing here loads it, and only the bridge knows it.",
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: 'node_modules/bullmq/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'bullmq-apart',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/bullmq/' },
+      to: { path: ['node_modules/bullmq/', '^lib/bullmq/'] },
+    },
+    {
       name: 'client-stands-alone',
       severity: 'error',
       from: { path: '^lib/client/' },

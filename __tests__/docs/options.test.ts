@@ -1,3 +1,4 @@
+import { followQueue, followWorker } from '../../lib/bullmq/index.js';
 import { answerChecks } from '../../lib/http/answers.js';
 import {
   admission,
@@ -63,6 +64,13 @@ it.each([
 ])('%s and the options of all answers list every option', (page, make) => {
   const listed = [...shownOptions(page), ...Object.keys(answerChecks)];
   expect(listed.sort()).toEqual(knownOptions(make).sort());
+});
+
+it('docs/reference/bullmq.md lists every option of followQueue and followWorker, in this order', () => {
+  const shown = tables(read('docs/reference/bullmq.md'))
+    .filter(([header]) => header![0] === 'option')
+    .map(([, ...rows]) => rows.map(([name]) => name!).sort());
+  expect(shown).toEqual([knownOptions(followQueue).sort(), knownOptions(followWorker).sort()]);
 });
 
 it('docs/stores/memory.md lists every option of MemoryStore', () => {
