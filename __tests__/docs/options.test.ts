@@ -34,7 +34,7 @@ const shownOptions = (page: string): string[] =>
     .flatMap(([, ...rows]) => rows.map(([option]) => option!));
 
 const shared = shownOptions('docs/reference/job-limits.md').filter(
-  (option) => !['plans', 'plan', 'onStoreError', 'processes'].includes(option),
+  (option) => !['plans', 'plan', 'onStoreError', 'processes', 'telemetry'].includes(option),
 );
 
 it('docs/reference/job-limits.md lists every option of jobLimits()', () => {

@@ -153,7 +153,15 @@ async function admit(
     context.emit('store-error', { operation: 'admit', error });
     return refuseRequest(admission, storeUnavailable, req, res, next);
   }
-  context.emit('decision', { customer, ref, plan: terms.plan, decision });
+  const shadow = decision.shadowed.length > 0;
+  context.emit('decision', {
+    customer,
+    ref,
+    plan: terms.plan,
+    decision,
+    shadow,
+    joined: earlier !== undefined,
+  });
   setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
   if (!decision.allowed) return refuseRequest(admission, decision, req, res, next);
   if (earlier) {
