@@ -6,6 +6,7 @@ import { ConfigError, JobLimitsError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
+import type { Tell } from './jobs/events.js';
 import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
 import { tellListeners } from './jobs/tell-listeners.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
@@ -161,7 +162,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     telemetry: optional(checkTelemetry),
   });
   const events = new EventEmitter();
-  const emit: Emit = tellListeners(events);
+  const emit: Emit & Tell = tellListeners(events);
   const onStale: OnStale = (customer, error) => emit('plan-stale', { customer, error });
   const plans =
     checked.plans === undefined && checked.plan === undefined
@@ -172,7 +173,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const guards = guardsOf(context);
   const meter = meterOf(checked.telemetry);
   const stopMetrics = meter && recordMetrics<LimitsEvents>(meter, events, guards.controls);
-  const { stopSweeping, ...lifecycle } = lifecycleOf(store, tellListeners(events), checked.clock);
+  const { stopSweeping, ...lifecycle } = lifecycleOf(store, emit, checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;

@@ -8,6 +8,7 @@ import {
   type AdmissionOptions,
   type HighFrequencyOptions,
   type JobLimitsOptions,
+  type JobRetentionOptions,
   type Plan,
 } from '../../lib/index.js';
 import { deferred } from '../support/apps.js';
@@ -70,6 +71,19 @@ async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered
   await request(app).post('/').expect(429);
   return request(app).post('/');
 }
+
+const DAY = 24 * 3_600_000;
+
+/** A read of a job that has ended so long ago, and is kept for a day. */
+const withKeptJob = (options: JobRetentionOptions, afterMs: number): Promise<Answered> =>
+  withApp({ free: { jobRetention: { results: '24h', metadata: '90d' } } }, async ({ app, clock, limits }) => {
+    app.post('/jobs', limits.admission({ jobId: () => 'job-1' }), created);
+    app.get('/jobs/:id/results', limits.jobRetention(options), (_req, res) => void res.end());
+    await request(app).post('/jobs').expect(201);
+    await limits.finish({ customer: 'acme', id: 'job-1' }, { state: 'completed' });
+    clock.advance(afterMs);
+    return request(app).get('/jobs/job-1/results');
+  });
 
 const keyed = { jobId: (): string => 'k-1' };
 
@@ -181,6 +195,10 @@ export const answers: Record<string, () => Promise<Answered>> = {
       app.get('/limits', limits.usage());
       return request(app).get('/limits');
     }),
+  'job-kept': () => withKeptJob({ link: 'https://example.com/retention' }, 0),
+  'job-expired': () => withKeptJob({}, DAY),
+  'job-expired-problem': () => withKeptJob({ responses: 'problem' }, DAY),
+  'job-not-found': () => withKeptJob({ id: () => 'another', unknown: 404 }, 0),
   'store-unavailable': async () => {
     const store = new MemoryStore();
     await store.close();

@@ -8,7 +8,9 @@ import {
   creationRate,
   fileSize,
   highFrequency,
+  jobLifecycle,
   jobLimits,
+  jobRetention,
   MemoryStore,
   requestRate,
   urlCount,
@@ -71,6 +73,31 @@ it('docs/reference/bullmq.md lists every option of followQueue and followWorker,
     .filter(([header]) => header![0] === 'option')
     .map(([, ...rows]) => rows.map(([name]) => name!).sort());
   expect(shown).toEqual([knownOptions(followQueue).sort(), knownOptions(followWorker).sort()]);
+});
+
+it('docs/reference/job-retention.md and the shared options list every option', () => {
+  const listed = [...shownOptions('docs/reference/job-retention.md'), ...shared];
+  expect(listed.sort()).toEqual(knownOptions(jobRetention).sort());
+});
+
+it('docs/reference/lifecycle.md lists every option of jobLifecycle, renewWhile and sweep', async () => {
+  const jobs = jobLifecycle({ store: new MemoryStore() });
+  const ref = { customer: 'acme', id: 'one' };
+  const unknown = { '?': 1 } as never;
+  const error: unknown = await jobs
+    .renewWhile(ref, () => Promise.resolve(), unknown)
+    .catch((e: unknown) => e);
+  const known = [
+    knownOptions(jobLifecycle),
+    knownOptions(() => {
+      throw error;
+    }),
+    knownOptions((options) => jobs.sweep(options)),
+  ];
+  const shown = tables(read('docs/reference/lifecycle.md'))
+    .filter(([header]) => header![0] === 'option')
+    .map(([, ...rows]) => rows.map(([option]) => option!).sort());
+  expect(shown).toEqual(known.map((options) => options.sort()));
 });
 
 it('docs/stores/memory.md lists every option of MemoryStore', () => {

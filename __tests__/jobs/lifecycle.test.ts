@@ -9,6 +9,7 @@ import {
 } from '../../lib/index.js';
 import { finished, keptTerms } from '../../lib/testing/contract/kept-jobs.js';
 import { HOUR } from '../../lib/testing/harness.js';
+import { spawned } from '../support/spawned.js';
 import { lifecycleSuite } from './lifecycle-suite.js';
 import { recorded, runningJob } from './swept-store.js';
 
@@ -195,5 +196,15 @@ describe('close', () => {
     clock.advance(10_000);
     await new Promise((resolve) => setImmediate(resolve));
     expect(events).toEqual([]);
+  });
+});
+
+it('a worker needs no Express', async () => {
+  const worker = spawned(process.execPath, ['--import', 'tsx', '__tests__/jobs/worker-without-express.cjs']);
+  expect(await worker.ended()).toBe(0);
+  expect(JSON.parse(worker.output())).toEqual({
+    deleted: ['one'],
+    told: ['renew', 'finish', 'expired'],
+    express: false,
   });
 });

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -70,6 +78,12 @@ it('a job is admitted by the packed build', () => {
      handler({ method: 'POST', headers: {} }, { headersSent: false, setHeader() {}, on() {} }, (error) => console.log(error.code));`,
   );
   expect(run(process.execPath, ['use.cjs'], consumer).trim()).toBe('LIMIT_BLOCKED');
+});
+
+it('a worker that has no Express uses the packed build', () => {
+  copyFileSync(join(root, '__tests__/jobs/worker-without-express.cjs'), join(consumer, 'worker.cjs'));
+  const output = run(process.execPath, ['worker.cjs', 'express-job-limits'], consumer);
+  expect(JSON.parse(output)).toMatchObject({ deleted: ['one'], express: false });
 });
 
 it.each([

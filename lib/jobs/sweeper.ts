@@ -7,9 +7,9 @@ import { sweepTurn } from './sweep-turn.js';
 
 export interface Sweeper {
   /** Looks for due jobs now; where a turn is under way, waits for that one instead. Never throws: what fails is told. */
-  turn(): Promise<SweepReport>;
+  turn: () => Promise<SweepReport>;
   /** Begins nothing more, stops the timer, and waits for the callbacks under way, `leaseMs` at most. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /**

@@ -25,8 +25,8 @@ export class DueJobs implements DueList {
   }
 
   kept(customer: Customer, job: JobRecord): void {
-    const task = nextTask(job.kept!, job.pinned !== undefined);
-    this.#schedule(this.#kept, { customer, job }, task?.at ?? Infinity);
+    const at = job.pinned === undefined ? nextTask(job.kept!).at : Infinity;
+    this.#schedule(this.#kept, { customer, job }, at);
   }
 
   /** The date since which something is due. `Infinity` where nothing ever is. */
@@ -57,8 +57,7 @@ export class DueJobs implements DueList {
       const kept = item.job.kept!;
       // It is too late to announce what has happened.
       if (kept.resultsExpireAt <= date) kept.noticeMs = 0;
-      const task = nextTask(kept, item.job.pinned !== undefined);
-      if (task === undefined) continue;
+      const task = nextTask(kept);
       if (task.at > date) this.kept(item.customer, item.job);
       else take(this.#kept, item, task.due, date + leaseMs);
     }
@@ -68,7 +67,7 @@ export class DueJobs implements DueList {
   /** Whether the task was still to be done. */
   confirm(customer: Customer, { job: { ref }, due, id }: Claim): boolean {
     const job = customer.kept.get(ref.id);
-    if (job === undefined || nextTask(job.kept!, false)?.due !== due) return false;
+    if (job === undefined || nextTask(job.kept!).due !== due) return false;
     // Another job of the same id, or other results: those of a longer life are announced by themselves.
     if (claimId({ customer, job }, due) !== id) return false;
     if (due === 'metadata') {

@@ -9,13 +9,14 @@ const hasEnded = ({ state }: JobRecord): boolean => endStates.includes(state as 
 /** Nothing runs and nothing has run. */
 const wasUndone = ({ state }: JobRecord): boolean => state === 'refunded' || state === 'lapsed';
 
-export function pin(job: JobRecord, reason: string, date: number): Answer<'pin'> {
+export function pin(customer: Customer, job: JobRecord, reason: string, date: number): Answer<'pin'> {
   if (wasUndone(job)) return 'unknown';
   if (hasEnded(job)) {
     if (job.kept === undefined) return 'not-retained';
     if (expiredOf(job.kept, job.pinned !== undefined, date) !== undefined) return 'expired';
   }
   job.extras.pinned = reason;
+  if (job.kept !== undefined) customer.ledger.due.kept(customer, job);
   return 'pinned';
 }
 

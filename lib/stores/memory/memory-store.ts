@@ -267,7 +267,7 @@ export class MemoryStore implements LimitStore {
   }
 
   async pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
-    return this.#withJob(ref, 'unknown', (_, job, { date }) => holds.pin(job, reason, date));
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) => holds.pin(customer, job, reason, date));
   }
 
   async unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {

@@ -26,9 +26,8 @@ export function timesOf(
   return failed ? (retention?.failed ?? retention) : retention;
 }
 
-/** What a kept job is due for next, and when. Held results are due for nothing. */
-export function nextTask(kept: Kept, pinned: boolean): { due: Due; at: number } | undefined {
-  if (pinned) return undefined;
+/** What a kept job is due for next, and when, unless its results are held. */
+export function nextTask(kept: Kept): { due: Due; at: number } {
   if (kept.deleted) return { due: 'metadata', at: kept.metadataExpireAt };
   if (kept.noticeMs > 0) return { due: 'expiring', at: kept.resultsExpireAt - kept.noticeMs };
   return { due: 'results', at: kept.resultsExpireAt };
