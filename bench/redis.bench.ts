@@ -37,6 +37,17 @@ const terms: Terms = {
   rememberMs: 86_400_000,
 };
 
+const BIG = 1e12;
+const quotas = (['hour', 'month', 'stored'] as const).map((per, i) => ({
+  kind: 'quota' as const,
+  name: `quota-${i}`,
+  unit: ['jobs', 'seconds', 'bytes'][i]!,
+  per,
+  limit: BIG,
+  mode: 'enforce' as const,
+}));
+const withQuotas: Terms = { ...terms, limits: [...terms.limits, ...quotas] };
+
 /** Runs it that many times, some in flight at once. */
 async function repeat(times: number, run: (i: number) => Promise<unknown>): Promise<void> {
   let next = 0;
@@ -89,6 +100,14 @@ async function costs(client: Redis): Promise<void> {
   const peerCalls = (await scriptCalls(client)) - calls;
   await measure('admit, two limits, record', (i) => store.admit(job(i)));
   const commands = ((await scriptCalls(client)) - calls - peerCalls) / times;
+  await measure('the same and three quotas', (i) =>
+    store.admit({
+      ...job(i),
+      ref: { customer: `quotas-${customer(i)}`, id: idOf(i) },
+      terms: withQuotas,
+      amounts: { seconds: 60, bytes: 5_000_000 },
+    }),
+  );
   await measure('rate-limit-redis, at the limit', (i) => peer.increment(customer(i)));
   await measure('rate-limiter-flexible, at the limit', (i) => flexible.consume(customer(i)).catch(() => 0));
   await measure('admit, at the limit', (i) => store.admit(job(i + extra)));

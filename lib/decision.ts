@@ -1,6 +1,11 @@
 /** What a limit counts. The names are also the default names of the limits. */
 export type LimitKind = 'creation-rate' | 'concurrency' | 'quota' | 'request-rate';
 
+/** Over which stretch a quota adds up: a calendar hour, day or month in UTC, or as long as something is stored. */
+export const quotaPeriods = ['hour', 'day', 'month', 'stored'] as const;
+
+export type QuotaPeriod = (typeof quotaPeriods)[number];
+
 /** Whether a limit refuses (`enforce`), or decides and reports only (`shadow`). */
 export type LimitMode = 'enforce' | 'shadow';
 
@@ -21,6 +26,10 @@ export interface LimitState {
   resetAfterMs: number | undefined;
   /** The limit's window in milliseconds; `undefined` for kinds that have none. */
   windowMs: number | undefined;
+  /** Of a quota: what is counted. */
+  unit: string | undefined;
+  /** Of a quota: over which calendar period in UTC, or `stored`. */
+  per: QuotaPeriod | undefined;
   mode: LimitMode;
 }
 

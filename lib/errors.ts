@@ -19,6 +19,8 @@ export const errorCodes = [
   'PLAN_FAILED',
   'PLAN_INVALID',
   'LIMIT_KEY_INVALID',
+  'COST_FAILED',
+  'COST_INVALID',
   'JOB_ID_FAILED',
   'JOB_ID_INVALID',
   'FINGERPRINT_FAILED',
@@ -28,6 +30,12 @@ export const errorCodes = [
   'JOB_NOT_COMMITTED',
   'JOB_REF_INVALID',
   'JOB_STATE_INVALID',
+  'JOB_UNITS_INVALID',
+  'JOB_DATE_INVALID',
+  'JOB_REASON_INVALID',
+  'JOB_ID_MISSING',
+  'JOB_ENDED',
+  'EXPIRY_TIMEOUT',
   'RESPONSE_FAILED',
   // Thrown by stores; the first is answered to clients too.
   'STORE_UNAVAILABLE',
@@ -41,6 +49,8 @@ export const errorCodes = [
   'LIMIT_BLOCKED',
   'JOB_EXISTS',
   'JOB_IN_PROGRESS',
+  'JOB_EXPIRED',
+  'JOB_NOT_FOUND',
   'IDEMPOTENCY_KEY_MISSING',
   'IDEMPOTENCY_KEY_INVALID',
   'IDEMPOTENCY_KEY_REUSED',
@@ -103,6 +113,8 @@ export const errorCodes = [
   // Passed to Express's error handler, where the option `client` fails.
   'CLIENT_FAILED',
   'CLIENT_INVALID',
+  // Reported as warnings.
+  'OVERRIDE_INVALID',
   // Reported once each as warnings.
   'CLIENT_UNKNOWN',
   'FORWARDED_NOT_TRUSTED',

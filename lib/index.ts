@@ -24,6 +24,7 @@ export {
 export {
   usage,
   type CustomerUsage,
+  type KeptJob,
   type LimitUsage,
   type RunningJob,
   type StandaloneUsageOptions,
@@ -55,14 +56,42 @@ export type { FileSizeLimits, UrlCountLimits } from './uploads/body-limits.js';
 export type { UploadedFile, UploadStorage } from './uploads/storage.js';
 export { answerExpect } from './uploads/expect.js';
 export { isPublicAddress } from './uploads/urls.js';
+export {
+  jobRetention,
+  type JobRetentionOptions,
+  type StandaloneJobRetentionOptions,
+} from './middleware/job-retention.js';
 export type { LimitsEvents, SharedOptions } from './middleware/context.js';
+export type { CostOf } from './middleware/cost.js';
+export type { Overrides } from './middleware/overrides.js';
 
 export type { AdmittedJob } from './jobs/admitted-job.js';
-export type { ConcurrencyOptions, Plan, RateOptions, RequestRateOptions } from './plans/plan.js';
+export {
+  jobLifecycle,
+  type JobLifecycle,
+  type JobLifecycleOptions,
+  type JobOutcome,
+  type Lifecycle,
+} from './jobs/lifecycle.js';
+export type { LifecycleEvents, SweepReport } from './jobs/events.js';
+export type { ExpiryTask, OnExpire, SweepOptions } from './jobs/sweep-options.js';
+export type { Sweeper } from './jobs/sweeper.js';
+export type { RenewOptions } from './jobs/renew-while.js';
+export type {
+  ConcurrencyOptions,
+  QuotaOptions,
+  RateOptions,
+  RequestRateOptions,
+  StorageOptions,
+} from './plans/limits.js';
+export type { CustomerOverride, OverrideLimits, OverrideOptions } from './plans/override.js';
+export type { Plan } from './plans/plan.js';
+export { definePlans } from './plans/plan-set.js';
+export type { RetentionDurations, RetentionOptions } from './plans/retention.js';
 export type { PlanOf } from './plans/plans.js';
 export type { Answer, AnswerOptions } from './http/answers.js';
 export type { CustomerOf } from './http/customer.js';
-export { jobOfRequest } from './http/request-state.js';
+export { jobOfRequest, storedJobOfRequest } from './http/request-state.js';
 export { LimitError } from './http/send-refusal.js';
 
 export { readFormPrefix, type FormPrefixOptions } from './uploads/form-prefix.js';
@@ -73,8 +102,11 @@ export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory-sto
 export type {
   Admitted,
   AdmitRequest,
+  Amounts,
+  Claim,
   ConcurrencyLimit,
   Decision,
+  Due,
   EndState,
   JobRef,
   JobState,
@@ -82,15 +114,19 @@ export type {
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
+  QuotaLimit,
   RateLimit,
   Refused,
   Replayed,
+  Retention,
+  RetentionTimes,
   StoredJob,
   StoreEvent,
   Terms,
   Usage,
 } from './stores/store.js';
-export type { LimitKind, LimitMode, LimitState, Refusal } from './decision.js';
+export type { LimitKind, LimitMode, LimitState, QuotaPeriod, Refusal } from './decision.js';
 
 export {
   ConfigError,
@@ -100,5 +136,6 @@ export {
   StoreError,
   type ErrorCode,
 } from './errors.js';
+export type { Meter, MeterProvider, TelemetryOptions } from './telemetry/meter.js';
 export { ManualClock, systemClock, type Clock } from './clock.js';
 export type { Duration, Size } from './units.js';

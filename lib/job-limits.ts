@@ -2,16 +2,18 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import type { Clock } from './clock.js';
-import { ConfigError, describe, JobLimitsError, RequestError } from './errors.js';
+import { ConfigError, JobLimitsError } from './errors.js';
 import type { AnswerOptions } from './http/answers.js';
-import { isId, MOST_ID_BYTES } from './http/customer.js';
 import { jobOfRequest } from './http/request-state.js';
 import type { AdmittedJob } from './jobs/admitted-job.js';
+import type { Tell } from './jobs/events.js';
+import { lifecycleOf, type Lifecycle } from './jobs/lifecycle.js';
+import { tellListeners } from './jobs/tell-listeners.js';
 import type { ArchiveLimitsOptions } from './middleware/archive-limits.js';
 import { bodyLimitsOf } from './middleware/body-limits.js';
 import type { FileSizeOptions } from './middleware/file-size.js';
 import type { UrlCountOptions } from './middleware/url-count.js';
-import { admissionChecks, admitRequests, type AdmissionOptions } from './middleware/admission.js';
+import { admissionChecks, admitRequests, costCheck, type AdmissionOptions } from './middleware/admission.js';
 import {
   checkConcurrency,
   concurrencyOf,
@@ -29,6 +31,8 @@ import { checkCreationRate, creationRateOf, type CreationRateOptions } from './m
 import { guardsOf } from './middleware/guards.js';
 import type { HighFrequencyOptions } from './middleware/high-frequency-options.js';
 import type { GuardControl, HighFrequency } from './middleware/high-frequency.js';
+import { checkJobRetention, jobRetentionOf, type JobRetentionOptions } from './middleware/job-retention.js';
+import { overridesOf, type Overrides } from './middleware/overrides.js';
 import {
   checkRequestRate,
   requestRateOf,
@@ -38,12 +42,14 @@ import { termsByPlan } from './middleware/terms.js';
 import { checkUsage, usageOf, usageOfCustomer, type CustomerUsage } from './middleware/usage.js';
 import { checkOptions, count, func, oneOf, optional } from './options.js';
 import type { Plan } from './plans/plan.js';
-import { Plans, type PlanOf } from './plans/plans.js';
+import { Plans, type OnStale, type PlanOf } from './plans/plans.js';
 import { closeArchiveWorkers } from './uploads/archives/index.js';
 import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
-import { endStates, type EndState, type JobRef, type LimitStore } from './stores/store.js';
+import type { LimitStore } from './stores/store.js';
+import { checkTelemetry, meterOf, type TelemetryOptions } from './telemetry/meter.js';
+import { recordMetrics } from './telemetry/metrics.js';
 
 /** Options of `jobLimits()`. */
 export interface JobLimitsOptions extends SharedOptions {
@@ -57,17 +63,22 @@ export interface JobLimitsOptions extends SharedOptions {
   onStoreError?: 'local' | 'allow' | 'deny';
   /** How many processes share the store; needed for `onStoreError: 'local'`. At least 1. */
   processes?: number;
-  /** The plans by name. Checked at once: every wrong value is a `ConfigError`. */
-  plans?: Record<string, Plan>;
+  /** The plans by name, or the JSON text of them. Checked at once: every wrong value is a `ConfigError`. */
+  plans?: Record<string, Plan> | string;
   /**
    * Which plan a customer has: the name of one of `plans`, or a plan itself, or a promise. Looked up once per customer and
-   * minute. May be left out where there is one plan.
+   * minute; while it fails, the last known plan goes on for up to an hour. May be left out where there is one plan.
    */
   plan?: PlanOf;
+  /**
+   * Where metrics are recorded; `false` for nowhere. @default by the `MeterProvider` that the host has registered with
+   * `@opentelemetry/api` when this is called; without one nothing is recorded
+   */
+  telemetry?: false | TelemetryOptions;
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
-export interface JobLimits {
+export interface JobLimits extends Lifecycle, Overrides {
   /** Decides whether a job may be created, by the customer's plan. */
   admission: (options?: AdmissionOptions) => RequestHandler;
   /** One creation rate besides the plan's, or one for a route alone. */
@@ -95,6 +106,8 @@ export interface JobLimits {
    * @throws {JobLimitsError} `NO_GUARD` where `highFrequency()` was not called.
    */
   readonly guard: GuardControl;
+  /** Stands before routes that read a job: says until when it is kept, and 410 from then on. */
+  jobRetention: (options?: JobRetentionOptions) => RequestHandler;
   /** Answers with where the customer stands. */
   usage: (options?: AnswerOptions) => RequestHandler;
   /**
@@ -103,10 +116,6 @@ export interface JobLimits {
    * @throws {JobLimitsError} `NO_ADMISSION` where no admission is mounted before.
    */
   job: (req: Request) => AdmittedJob;
-  /** Ends a job, in any process that shares the store: its slot goes back, exactly once. */
-  finish: (ref: JobRef, outcome: { state: EndState }) => ReturnType<LimitStore['finish']>;
-  /** Heartbeat of a running job, for limits with `heartbeat`. */
-  renew: (ref: JobRef) => ReturnType<LimitStore['renew']>;
   /** The same as `usage()` answers, for code. */
   usageOf: (customer: string) => Promise<CustomerUsage>;
   /**
@@ -115,13 +124,13 @@ export interface JobLimits {
    */
   reconcile: (customer: string, runningIds: readonly string[]) => ReturnType<LimitStore['reconcile']>;
   /** Replaces all plans at once; wrong ones throw and leave the old ones in force. */
-  setPlans: (plans: Record<string, Plan>) => void;
+  setPlans: (plans: Record<string, Plan> | string) => void;
   on: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   off: <K extends keyof LimitsEvents>(event: K, listener: (value: LimitsEvents[K]) => void) => JobLimits;
   readonly store: LimitStore;
   /** Forgets all that was counted, in the store too. For tests. */
   reset: () => Promise<void>;
-  /** Waits for what is under way and stops all timers; closes the store where it made it. */
+  /** Waits for what is under way and stops all timers, sweepers too; closes the store where it made it. */
   close: () => Promise<void>;
 }
 
@@ -150,23 +159,21 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     plan: optional(func<PlanOf>()),
     onStoreError: optional(oneOf('local', 'allow', 'deny')),
     processes: optional(count({ min: 1 })),
+    telemetry: optional(checkTelemetry),
   });
+  const events = new EventEmitter();
+  const emit: Emit & Tell = tellListeners(events);
+  const onStale: OnStale = (customer, error) => emit('plan-stale', { customer, error });
   const plans =
     checked.plans === undefined && checked.plan === undefined
       ? undefined
-      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending);
+      : new Plans(checked.plans, checked.plan, checked.clock, checked.pending, onStale);
   const { store, closeStore } = storeOf(checked);
-  const events = new EventEmitter();
-  const emit: Emit = (event, value) => {
-    try {
-      events.emit(event, value);
-    } catch (error) {
-      // A listener is no part of a decision that was made: what it throws must not leave a job half admitted.
-      process.emitWarning(`A listener of '${event}' threw: ${String(error)}`, { code: 'LISTENER_FAILED' });
-    }
-  };
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
+  const meter = meterOf(checked.telemetry);
+  const stopMetrics = meter && recordMetrics<LimitsEvents>(meter, events, guards.controls);
+  const { stopSweeping, ...lifecycle } = lifecycleOf(store, emit, checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
     if (plans !== undefined) return plans;
@@ -176,7 +183,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const limits: JobLimits = {
     store,
     admission(own = {}) {
-      const checkedOwn = checkOptions('admission', own, admissionChecks);
+      const checkedOwn = checkOptions('admission', own, { ...admissionChecks, ...costCheck });
       return admitRequests(context, 'admission', checkedOwn, termsByPlan(plansFor('admission()')));
     },
     creationRate: (own) => creationRateOf(context, checkCreationRate(own)),
@@ -191,6 +198,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     get guard() {
       return guards.control();
     },
+    jobRetention: (own = {}) => jobRetentionOf(context, checkJobRetention(own)),
     usage: (own = {}) => usageOf(context, plansFor('usage()'), checkUsage(own)),
     job(req) {
       const job = jobOfRequest(req, store);
@@ -200,21 +208,15 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
         'limits.job(req): no admission of these limits came before this handler',
       );
     },
-    async finish(ref, outcome) {
-      const answer = await store.finish(checkedRef(ref), { state: checkedState(outcome?.state) });
-      emit('finish', { ref, answer });
-      return answer;
-    },
-    async renew(ref) {
-      const answer = await store.renew(checkedRef(ref));
-      emit('renew', { ref, answer });
-      return answer;
-    },
-    usageOf: (customer) => usageOfCustomer(store, plansFor('usageOf()'), customer),
+    ...lifecycle,
+    usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
-      return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      const answer = await store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      emit('reconcile', { customer, ...answer });
+      return answer;
     },
+    ...overridesOf(context, plansFor),
     setPlans: (next) => plansFor('setPlans()').set(next),
     on(event, listener) {
       events.on(event, listener);
@@ -229,11 +231,14 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       context.resetLimiters();
       guards.reset();
       plans?.forget();
+      context.overrides.forget();
     },
     async close() {
+      await stopSweeping();
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();
+      stopMetrics?.();
       await closeStore();
     },
   };
@@ -266,24 +271,4 @@ function storeOf({ store: given, onStoreError, processes, clock }: StoreChoice):
     ...(processes && { processes }),
   });
   return { store, closeStore: () => store.close() };
-}
-
-/** A worker gets the ref through a queue: a wrong one is told at once, not counted as an unknown job. */
-function checkedRef(ref: JobRef): JobRef {
-  const { customer, id } = (ref ?? {}) as Partial<JobRef>;
-  if (isId(customer) && isId(id)) return { customer, id };
-  throw new RequestError(
-    'JOB_REF_INVALID',
-    400,
-    `expected a job ref { customer, id }, strings of 1 to ${MOST_ID_BYTES} bytes of UTF-8, received ${describe(ref)}`,
-  );
-}
-
-function checkedState(state: unknown): EndState {
-  if (endStates.includes(state as EndState)) return state as EndState;
-  throw new RequestError(
-    'JOB_STATE_INVALID',
-    400,
-    `finish(ref, { state }): expected one of ${endStates.join(', ')}, received ${describe(state)}`,
-  );
 }

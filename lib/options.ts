@@ -77,16 +77,19 @@ export const numberAbove =
     throw invalid(option, `a number above ${min}`, value);
   };
 
-/** A duration in milliseconds, of at least `min`. */
+/** A duration in milliseconds, from `min` to `max`. */
 export const duration =
-  ({ min = 0 }: { min?: number } = {}): Check<number> =>
+  ({ min = 0, max = Infinity }: { min?: number; max?: number } = {}): Check<number> =>
   (value, option) => {
     if (value === undefined) throw invalid(option, "a duration such as '1m'", value);
     const durationMs = parseDuration(value, option);
-    if (durationMs < min)
-      throw new ConfigError('CONFIG_BAD_DURATION', option, `a duration of at least ${min} ms`, value);
-    return durationMs;
+    if (durationMs >= min && durationMs <= max) return durationMs;
+    const bound = durationMs < min ? `at least ${min}` : `at most ${max}`;
+    throw new ConfigError('CONFIG_BAD_DURATION', option, `a duration of ${bound} ms`, value);
   };
+
+/** How long a timer waits, in milliseconds. One that waits longer than Node's can fires at once. */
+export const timerDuration = ({ min }: { min: number }): Check<number> => duration({ min, max: 2 ** 31 - 1 });
 
 /** A size in bytes. */
 export const size: Check<number> = (value, option) => {

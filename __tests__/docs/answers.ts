@@ -8,6 +8,7 @@ import {
   type AdmissionOptions,
   type HighFrequencyOptions,
   type JobLimitsOptions,
+  type JobRetentionOptions,
   type Plan,
 } from '../../lib/index.js';
 import { deferred } from '../support/apps.js';
@@ -54,6 +55,14 @@ const overRate = (options: Partial<JobLimitsOptions> & { free?: Plan }, limit = 
     }
   });
 
+/** A second job that costs as much as the first. */
+const overQuota = (free: Plan, cost: Record<string, number>): Promise<Answered> =>
+  withApp({ free }, async ({ app, limits }) => {
+    app.post('/jobs', limits.admission({ cost: () => cost }), created);
+    await request(app).post('/jobs').expect(201);
+    return request(app).post('/jobs');
+  });
+
 /** Too many requests of one client, and once more. */
 async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered> {
   const clock = new ManualClock();
@@ -62,6 +71,19 @@ async function tooFast(options: Partial<HighFrequencyOptions>): Promise<Answered
   await request(app).post('/').expect(429);
   return request(app).post('/');
 }
+
+const DAY = 24 * 3_600_000;
+
+/** A read of a job that has ended so long ago, and is kept for a day. */
+const withKeptJob = (options: JobRetentionOptions, afterMs: number): Promise<Answered> =>
+  withApp({ free: { jobRetention: { results: '24h', metadata: '90d' } } }, async ({ app, clock, limits }) => {
+    app.post('/jobs', limits.admission({ jobId: () => 'job-1' }), created);
+    app.get('/jobs/:id/results', limits.jobRetention(options), (_req, res) => void res.end());
+    await request(app).post('/jobs').expect(201);
+    await limits.finish({ customer: 'acme', id: 'job-1' }, { state: 'completed' });
+    clock.advance(afterMs);
+    return request(app).get('/jobs/job-1/results');
+  });
 
 const keyed = { jobId: (): string => 'k-1' };
 
@@ -98,6 +120,9 @@ export const answers: Record<string, () => Promise<Answered>> = {
   'rate-reached-help': () => overRate({ help: 'https://example.com/plans' }),
   'long-wait': () => overRate({ free: { creationRate: { limit: 20, window: '1d' } } }, 20),
   blocked: () => overRate({ free: { creationRate: { limit: 0, window: '1m' } } }, 0),
+  'quota-exceeded': () =>
+    overQuota({ quotas: { unit: 'audioSeconds', limit: 36_000, per: 'month' } }, { audioSeconds: 20_000 }),
+  'storage-full': () => overQuota({ storage: { unit: 'bytes', limit: '1gb' } }, { bytes: 700_000_000 }),
   'slots-taken': () => overRate({ free: { concurrency: { limit: 250 } } }),
 
   'job-exists': () =>
@@ -145,11 +170,35 @@ export const answers: Record<string, () => Promise<Answered>> = {
         return request(app).get('/limits');
       },
     ),
+  'usage-quotas': () =>
+    withApp(
+      {
+        free: {
+          quotas: { unit: 'audioSeconds', limit: 36_000, per: 'month' },
+          jobRetention: { results: '7d', metadata: '90d' },
+        },
+      },
+      async ({ app, clock, limits }) => {
+        const admission = limits.admission({ jobId: () => 'job-1', cost: () => ({ audioSeconds: 600 }) });
+        app.post('/jobs', admission, created);
+        app.get('/limits', limits.usage());
+        await request(app).post('/jobs').expect(201);
+        clock.advance(60_000);
+        const ended = { state: 'completed', units: { audioSeconds: 617 } } as const;
+        await limits.finish({ customer: 'acme', id: 'job-1' }, ended);
+        await limits.override('acme', { quotas: { limit: 360_000 } });
+        return request(app).get('/limits');
+      },
+    ),
   'usage-unlimited': () =>
     withApp({ free: {} }, async ({ app, limits }) => {
       app.get('/limits', limits.usage());
       return request(app).get('/limits');
     }),
+  'job-kept': () => withKeptJob({ link: 'https://example.com/retention' }, 0),
+  'job-expired': () => withKeptJob({}, DAY),
+  'job-expired-problem': () => withKeptJob({ responses: 'problem' }, DAY),
+  'job-not-found': () => withKeptJob({ id: () => 'another', unknown: 404 }, 0),
   'store-unavailable': async () => {
     const store = new MemoryStore();
     await store.close();

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import request from 'supertest';
 import { ConfigError, type LimitStore } from '../../lib/index.js';
 import { deferred } from '../support/apps.js';
@@ -169,57 +172,56 @@ describe('requestRate', () => {
 });
 
 describe('plans', () => {
-  const { app, block, limits, raiseLimit, removeOverride } = plans;
+  const { accounts, app, clock, limits, log, setFile } = plans;
   const limitsOf = async (customer: string) =>
     (await limits.usageOf(customer)).limits.map(({ name, limit }) => [name, limit]);
+  const folder = mkdtempSync(join(tmpdir(), 'plans-'));
+  const file = join(folder, 'plans.json');
+  beforeAll(() => setFile(file));
+  afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('are looked up by customer', async () => {
+  it('are looked up by customer, and inherit', async () => {
     await expect(limitsOf('acme')).resolves.toEqual([
       ['creation-rate', 250],
       ['concurrency', 250],
+      ['jobs-per-month', 10_000],
     ]);
     await expect(limitsOf('globex')).resolves.toEqual([
       ['burst', 50],
       ['creation-rate', 2_500],
       ['concurrency', 2_000],
+      ['jobs-per-month', 100_000],
     ]);
   });
 
-  it('give way to an override of the same name, at once', async () => {
-    await raiseLimit('acme');
-    await expect(limitsOf('acme')).resolves.toEqual([
-      ['creation-rate', 1_000],
-      ['concurrency', 250],
-    ]);
-    await block('acme');
-    expect((await post(app).expect(413)).body).toMatchObject({ error: 'LIMIT_BLOCKED' });
-    await removeOverride('acme');
-    await post(app).expect(201);
+  it('go on as last known while they cannot be looked up', async () => {
+    accounts.down = true;
+    clock.advance(60_000);
+    await expect(limitsOf('acme')).resolves.toHaveLength(3);
+    expect(log.lines).toEqual([expect.stringMatching(/^acme keeps its last known plan: .*database is down/)]);
+    accounts.down = false;
+    clock.advance(60_000);
   });
 
   it('can be replaced while the app runs', async () => {
+    writeFileSync(file, '{ "free": { "creationRate": { "limit": 1, "window": "1m" } }, "pro": {} }');
     process.emit('SIGHUP');
     await expect(limitsOf('acme')).resolves.toEqual([
       ['creation-rate', 1],
       ['concurrency', null],
     ]);
+    await post(app).expect(201);
     await post(app).expect(413);
   });
 
   it('keep their old numbers when the new ones are wrong', async () => {
-    expect(() => limits.setPlans({ free: { creationRate: { limit: -1, window: '1m' } } })).toThrow(
-      ConfigError,
-    );
+    writeFileSync(file, '{ "free": { "creationRate": { "limit": -1, "window": "1m" } } }');
+    const told = jest.spyOn(console, 'error').mockImplementation();
+    process.emit('SIGHUP');
+    expect(told.mock.calls[0]![1]).toBeInstanceOf(ConfigError);
+    told.mockRestore();
     await expect(limitsOf('acme')).resolves.toEqual([
       ['creation-rate', 1],
-      ['concurrency', null],
-    ]);
-  });
-
-  it('without a creation rate can be given one by an override', async () => {
-    await raiseLimit('globex');
-    await expect(limitsOf('globex')).resolves.toEqual([
-      ['creation-rate', 1_000],
       ['concurrency', null],
     ]);
   });
@@ -232,6 +234,16 @@ describe('plans', () => {
     for (let i = 0; i < 21; i += 1) await post(app).expect(201);
     expect(shadowed).toEqual([...Array<string[]>(20).fill([]), ['concurrency']]);
     expect((await limits.usageOf('acme')).limits[1]).toMatchObject({ used: 20, mode: 'shadow' });
+  });
+
+  it('may only watch as a whole', async () => {
+    limits.setPlans({ ...plans.plans, pro: plans.trialOfAll });
+    const { limits: all } = await limits.usageOf('globex');
+    expect(all.map(({ limit, mode }) => [limit, mode])).toEqual([
+      [250, 'shadow'],
+      [250, 'shadow'],
+      [10_000, 'shadow'],
+    ]);
   });
 });
 

@@ -37,15 +37,15 @@ describe('the server, by its own plans', () => {
     commands = server.output().match(/^curl .*$/gm)!;
   });
 
-  it('prints where it is, its pid and three commands', async () => {
+  it('prints where it is, its pid and four commands', async () => {
     const [, url, pid] = await server.printed(/(http:\/\/127\.0\.0\.1:\d+) \(pid (\d+)\)/);
     expect(Number(pid)).toBe(server.process.pid);
-    expect(commands).toHaveLength(3);
+    expect(commands).toHaveLength(4);
     for (const command of commands) expect(command).toContain(url!);
   });
 
   const withCurl = curl === undefined ? it.skip : it;
-  // Pasted a second time they still show the same, but for the refusal, which is all refused then.
+  // Pasted a second time they still show the same, but for the refusal by the rate, which is all refused then.
   withCurl.each([1, 2])('whose commands do what it says, time %d', async (time) => {
     const paste = async (command: string): Promise<string> => {
       const shell = spawned('sh', ['-c', command]);
@@ -53,18 +53,23 @@ describe('the server, by its own plans', () => {
       return shell.output();
     };
     const statuses = (output: string): string[] => output.match(/(?<=^HTTP\/1\.1 )\d+/gm)!;
-    const [creation, refusal, where] = commands;
+    const [creation, tooMany, refusal, where] = commands;
     const created = await paste(creation!);
     expect(statuses(created)).toEqual(['200']);
     expect(created).toContain('ASSEMBLY_EXECUTING');
+    const body = await paste(tooMany!);
+    expect(statuses(body)).toEqual(['413']);
+    expect(body).toContain('"error":"TOO_MANY_URLS"');
+    expect(body).toContain('"info":{"limit":"url-count","allowed":100,"received":101}');
     const refused = await paste(refusal!);
-    expect(statuses(refused)).toEqual(time === 1 ? ['200', '413'] : ['413', '413']);
+    const before = time === 1 ? '200' : '413';
+    expect(statuses(refused)).toEqual([before, before, before, '413']);
     expect(refused).toContain('"error":"RATE_LIMIT_REACHED"');
     expect(refused).toMatch(/^Retry-After: \d+/m);
     const standing = await paste(where!);
     expect(statuses(standing)).toEqual(['200']);
     expect(standing).toContain(
-      '"name":"creation-rate","kind":"creation-rate","limit":1,"used":1,"remaining":0',
+      '"name":"creation-rate","kind":"creation-rate","limit":3,"used":3,"remaining":0',
     );
   });
 

@@ -317,6 +317,12 @@ describe('plans', () => {
     expect(where!.command).toContain('http://x/limits');
     const boundless = curlLines('http://x', { plans: { free: {} }, customers: {}, default: 'free' });
     expect(boundless.map(({ shows }) => shows)).toEqual(['A creation', expect.stringContaining('left')]);
+    const urls = (limit: number): string[] =>
+      curlLines('http://x', { plans: { free: { urlCount: { limit } } }, customers: {}, default: 'free' }).map(
+        ({ shows }) => shows,
+      );
+    expect(urls(7)[1]).toMatch(/allows 7 URLs, this sends one more/);
+    expect(urls(100_000)).toHaveLength(2);
   });
 });
 
@@ -324,13 +330,14 @@ describe('bad input', () => {
   const form = (test: request.Test): request.Test => test.field('params', params('acme'));
 
   it.each<[string, number, string, (test: request.Test) => request.Test]>([
-    ['broken JSON', 400, 'entity.parse.failed', (t) => t.type('json').send('{"urls"')],
-    ['urls that are no list', 400, 'URLS_INVALID', (t) => t.send({ urls: 'https://example.com' })],
-    ['no URL', 400, 'URLS_INVALID', (t) => t.send({ urls: ['nowhere'] })],
+    ['broken JSON', 400, 'MALFORMED_BODY', (t) => t.type('json').send('{"urls"')],
+    ['no URL', 422, 'URL_INVALID', (t) => t.send({ urls: ['nowhere'] })],
+    ['a list', 415, 'UNSUPPORTED_BODY', (t) => t.send(urls)],
     ['another type', 415, 'UNSUPPORTED_BODY', (t) => t.type('text').send('hello')],
-    ['a form without boundary', 400, 'MALFORMED_FORM', (t) => t.type('multipart/form-data').send('x')],
+    ['a form without boundary', 400, 'MALFORMED_BODY', (t) => t.type('multipart/form-data').send('x')],
     ['files by tus', 400, 'TUS_NOT_OFFERED', (t) => form(t).field('tus_num_expected_upload_files', 1)],
-    ['a large field', 413, 'FORM_TOO_LARGE', (t) => t.field('note', 'x'.repeat(70_000))],
+    ['params twice', 400, 'FIELD_INVALID', (t) => form(form(t))],
+    ['a large field', 413, 'FIELDS_TOO_LARGE', (t) => t.field('note', 'x'.repeat(1_100_000))],
   ])('%s is told, and charges nothing', async (_name, status, error, send) => {
     await serve(0);
     const answer = await send(

@@ -109,7 +109,7 @@ test('a limit that was passed is named with what is allowed and what came', asyn
     body: {
       error: 'ARCHIVE_TOO_MANY_ENTRIES',
       message: 'The archive has too many entries.',
-      info: { limit: 'maxEntries', field: 'input', allowed: 3, received: 9 },
+      info: { limit: 'max-entries', field: 'input', allowed: 3, received: 9 },
     },
   });
 });

@@ -111,6 +111,25 @@ describe.each(expressVersions)('several limits on one route, on %s', (_name, exp
     warn.mockRestore();
   });
 
+  it('of the name of a plan’s limit and other numbers too', () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation();
+    const limits = jobLimits({
+      customer,
+      plans: { a: { creationRate: { limit: 5, window: '1m' } }, b: { concurrency: { limit: 3 } } },
+      plan: () => 'a',
+    });
+    limits.creationRate({ limit: 5, window: '1m' });
+    limits.concurrency({ limit: 3, hold: 'job', name: 'by-route' });
+    expect(warn).not.toHaveBeenCalled();
+    limits.creationRate({ limit: 5, window: '1s' });
+    limits.concurrency({ limit: 2, hold: 'job' });
+    expect(warn.mock.calls.map(([message]) => /named '([^']+)'/.exec(message as string)![1])).toEqual([
+      'creation-rate',
+      'concurrency',
+    ]);
+    warn.mockRestore();
+  });
+
   it('two jobLimits on one app are two jobs, each with its own customer', async () => {
     const make = (by: string) =>
       jobLimits({

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import express5, { type RequestHandler } from 'express';
 import multer from 'multer';
 import { answerChecks } from '../../lib/http/answers.js';
@@ -16,7 +17,7 @@ import {
 import { fileSizeLimitChecks } from '../../lib/uploads/body-limits.js';
 import { checkOptions } from '../../lib/options.js';
 import { readFormPrefix } from '../../lib/uploads/form-prefix.js';
-import type { UploadedFile, UploadStorage } from '../../lib/uploads/storage.js';
+import { TempStorage, type UploadedFile, type UploadStorage } from '../../lib/uploads/storage.js';
 import { deferred, expressVersions, jsonErrors } from '../support/apps.js';
 import { formBody, type Part } from '../support/forms.js';
 import { listen, rawSocket, until, type Listening } from '../support/http.js';
@@ -223,6 +224,22 @@ describe('a form is refused', () => {
       { allowed: 5 },
     ],
     [
+      'fields whose names are too large',
+      { maxFieldBytes: 5 },
+      [{ name: 'a'.repeat(6), value: '' }],
+      413,
+      'FIELDS_TOO_LARGE',
+      { limit: 'max-field-bytes', allowed: 5 },
+    ],
+    [
+      'files that are none, too many of them',
+      { maxFields: 1 },
+      [1, 2].map(() => ({ name: 'f', value: '', filename: '', type: 'application/octet-stream' })),
+      413,
+      'TOO_MANY_FIELDS',
+      { limit: 'max-fields', allowed: 1 },
+    ],
+    [
       'another type',
       { types: ['image/*', 'video/mp4'] },
       [file(1), file(1, 'x.exe', 'application/x-msdownload')],
@@ -247,10 +264,19 @@ describe('a form is refused', () => {
     }
   });
 
+  test('of parts that are neither field nor file, too many of them', async () => {
+    const { url } = await serve({ maxFields: 2, maxFiles: 2 }, echo);
+    const form = (parts: number): Buffer =>
+      Buffer.from(`${`--${boundary}\r\nX: y\r\n\r\nz\r\n`.repeat(parts)}--${boundary}--\r\n`);
+    const headers = { 'content-type': multipart };
+    expect((await post(url, form(4), headers)).body).toEqual({ files: [], body: {} });
+    expect((await post(url, form(5), headers)).body).toMatchObject({ error: 'TOO_MANY_FIELDS' });
+  });
+
   test('and accepted at exactly the same limits', async () => {
     const parts = [file(1000), { name: 'a', value: '12' }, { name: 'b', value: '345' }];
     const maxRequest = formBody(boundary, parts).length;
-    const exactly = { maxRequest, maxFiles: 1, maxFields: 2, maxFieldBytes: 5, types: ['video/*'] };
+    const exactly = { maxRequest, maxFiles: 1, maxFields: 2, maxFieldBytes: 7, types: ['video/*'] };
     const { url } = await serve(exactly, echo);
     expect((await postForm(url, parts)).status).toBe(200);
     expect((await postForm(url, parts, true)).status).toBe(200);
@@ -348,6 +374,120 @@ describe('temporary files', () => {
     await noneKept();
     // Whoever waits for this response to end, such as an admission, learns that it failed.
     expect(answered).toBe(400);
+  });
+
+  describe('a client that vanishes when all of its form has come', () => {
+    const ended: number[] = [];
+    let request: IncomingMessage;
+    let response: ServerResponse;
+    const note: Handler = (req, res, next) => {
+      request = req;
+      response = res;
+      const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
+      res.end = (...args: unknown[]) => {
+        ended.push(res.statusCode);
+        return end(...args);
+      };
+      next();
+    };
+    let came: boolean;
+    beforeEach(() => {
+      came = false;
+      ended.length = 0;
+    });
+    /** Sends a form of one file, and goes away when the server has got all of it. */
+    const sendAndVanish = async (port: number, size: number, isSo: () => boolean): Promise<void> => {
+      const body = formBody(boundary, [file(size)]);
+      const socket = await rawSocket(port);
+      socket.write(
+        `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${multipart}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      );
+      socket.write(body);
+      await until(() => isSo() && request.complete, 'the whole form');
+      socket.destroy();
+      await until(() => response.closed, 'the end of the response');
+    };
+
+    test('before it is read', async () => {
+      const goes = deferred();
+      const waits: Handler = (_req, _res, next) => {
+        came = true;
+        void goes.promise.then(() => next());
+      };
+      const { port, errors } = await serveWith(
+        express5,
+        note,
+        waits,
+        fileSize({ maxFile: 1000, tempDir }),
+        echo,
+      );
+      await sendAndVanish(port, 500, () => came);
+      goes.resolve();
+      await until(() => ended.length > 0, 'an answer');
+      expect(ended).toEqual([400]);
+      expect(errors).toEqual([]);
+    });
+
+    test('while a compressed body is decoded', async () => {
+      const vanishes: Handler = (req, _res, next) => {
+        void until(() => req.readableLength > 0).then(() => {
+          next();
+          // fileSize has begun with what came, and zlib, in another thread, is not through with it.
+          process.nextTick(() => process.nextTick(() => req.destroy()));
+        });
+      };
+      const { port, errors } = await serveWith(express5, note, vanishes, fileSize({ maxFile: '1gb' }), echo);
+      const socket = await rawSocket(port);
+      const body = gzipSync(Buffer.alloc(5_000_000));
+      socket.write(
+        `POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length + 1}\r\n\r\n`,
+      );
+      socket.write(body);
+      await until(() => ended.length > 0, 'an answer');
+      expect(ended).toEqual([400]);
+      expect(errors).toEqual([]);
+      socket.destroy();
+    });
+
+    test('while it is read by a slow storage', async () => {
+      const storage: UploadStorage = {
+        // It reads nothing, so that the rest waits in the request.
+        _handleFile: (_req, { stream }, callback) => {
+          came = true;
+          stream.on('close', () => callback(new Error('closed')));
+        },
+        _removeFile: (_req, _file, callback) => callback(null),
+      };
+      const { port } = await serveWith(express5, note, fileSize({ maxFile: '1mb', storage }), echo);
+      await sendAndVanish(port, 100_000, () => came);
+      await until(() => ended.length > 0, 'an answer');
+      expect(ended).toEqual([400]);
+    });
+
+    test('while it is stored', async () => {
+      const goes = deferred();
+      // eslint-disable-next-line @typescript-eslint/unbound-method
+      const store = TempStorage.prototype._handleFile;
+      const late = jest.spyOn(TempStorage.prototype, '_handleFile').mockImplementation(function (
+        this: TempStorage,
+        req,
+        given,
+        callback,
+      ) {
+        store.call(this, req, given, (error, info) => {
+          came = true;
+          void goes.promise.then(() => callback(error, info));
+        });
+      });
+      const { port } = await serveWith(express5, note, fileSize({ maxFile: 1000, tempDir }), echo);
+      await sendAndVanish(port, 500, () => came);
+      goes.resolve();
+      await until(() => ended.length > 0, 'an answer');
+      // The handler has answered; what it made is nobody's.
+      expect(ended).toEqual([200]);
+      await noneKept();
+      late.mockRestore();
+    });
   });
 
   test('stay for a handler whose client has gone, until it ends the response', async () => {
@@ -623,6 +763,7 @@ describe('an upload that stalls', () => {
     await until(() => socket.received().includes('UPLOAD_TIMEOUT'), 'the answer');
     expect(socket.received()).toMatch(/^HTTP\/1\.1 408 /);
     expect(socket.received()).toMatch(/\r\nConnection: close\r\n/);
+    expect(socket.received()).toContain('"info":{"limit":"idle-timeout","allowed":0.05}');
     socket.destroy();
     await until(() => readings.every(({ ended }) => ended !== undefined), 'the reader');
     // Whichever came first, the end of the linger or the client's.

@@ -13,7 +13,7 @@ import { checkOptions } from '../../lib/options.js';
 import { isPublicAddress } from '../../lib/uploads/urls.js';
 import { expressVersions, jsonErrors } from '../support/apps.js';
 import { formBody } from '../support/forms.js';
-import { listen, type Listening } from '../support/http.js';
+import { listen, rawSocket, until, type Listening } from '../support/http.js';
 
 // A slow machine is no failure.
 jest.setTimeout(30_000);
@@ -189,6 +189,8 @@ describe('a URL is refused', () => {
       '[fc00::1]',
       '[ff02::1]',
       '[2001:db8::1]',
+      '[4000::1]',
+      '[1::1]',
       'localhost',
       'localhost.',
       'LOCALHOST',
@@ -201,10 +203,10 @@ describe('a URL is refused', () => {
   ];
   test.each(cases)('%s', async (_name, entry, error) => {
     const url = await serve({});
-    expect(await json(url, { urls: [some(1)[0], entry] })).toMatchObject({
-      status: 422,
-      body: { error, info: { index: 1 } },
-    });
+    const answer = await json(url, { urls: [some(1)[0], entry] });
+    expect(answer).toMatchObject({ status: 422, body: { error, info: { index: 1 } } });
+    const options: Record<string, string> = { URL_SCHEME: 'schemes', PRIVATE_ADDRESS: 'private-addresses' };
+    expect((answer.body as { info: { limit?: string } }).info.limit).toBe(options[error]);
   });
 
   test('the answer repeats no password', async () => {
@@ -223,7 +225,7 @@ describe('a URL is refused', () => {
     expect((await json(await serve({ duplicates: false }), twice)).body).toMatchObject({
       error: 'DUPLICATE_URL',
       message: 'URL 2 is the same as URL 1.',
-      info: { index: 1 },
+      info: { limit: 'duplicates', index: 1 },
     });
   });
 });
@@ -301,6 +303,53 @@ describe('a body that urlCount parses itself', () => {
     expect(await post(url, new Uint8Array(file), multipart())).toMatchObject({
       body: { error: 'TOO_MANY_FILES' },
     });
+  });
+});
+
+describe('a client that goes away', () => {
+  /** What a middleware made of a request that had sent this much when it went away. */
+  async function outcomeOf(body: Buffer, encoding: string, before: express5.RequestHandler): Promise<number> {
+    const ended: number[] = [];
+    const app = express5();
+    app.use(
+      (_req, res, next) => {
+        const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
+        res.end = (...args: unknown[]) => {
+          ended.push(res.statusCode);
+          return end(...args);
+        };
+        next();
+      },
+      before,
+      urlCount(),
+      (_req, res) => void res.end(),
+    );
+    const listening = await listen(app);
+    servers.push(listening);
+    const socket = await rawSocket(listening.port);
+    const head = `Host: x\r\nContent-Type: application/json\r\nContent-Encoding: ${encoding}\r\nContent-Length: 1000`;
+    socket.write(`POST / HTTP/1.1\r\n${head}\r\n\r\n`);
+    socket.write(body);
+    await until(() => ended.length > 0, 'an answer');
+    socket.destroy();
+    return ended[0]!;
+  }
+  const json = Buffer.from('{"urls":["https://example.com/"');
+  const goes: express5.RequestHandler = (req, _res, next) => {
+    void until(() => req.readableDidRead).then(() => req.destroy());
+    next();
+  };
+  const isGone: express5.RequestHandler = (req, _res, next) => {
+    req.destroy();
+    req.once('close', () => next());
+  };
+
+  test.each([
+    ['in the middle of a compressed body', gzipSync(json).subarray(0, 20), 'gzip', goes],
+    ['in the middle of a body', json, 'identity', goes],
+    ['before', json, 'identity', isGone],
+  ])('%s is no longer waited for', async (_when, body, encoding, before) => {
+    expect(await outcomeOf(body, encoding, before)).toBe(400);
   });
 });
 

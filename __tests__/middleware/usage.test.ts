@@ -1,5 +1,5 @@
 import request from 'supertest';
-import { MemoryStore, StoreError, usage } from '../../lib/index.js';
+import { MemoryStore, StoreError, usage, type CustomerUsage } from '../../lib/index.js';
 import { expressVersions, jsonErrors } from '../support/apps.js';
 import { created, jobApi } from '../support/job-api.js';
 
@@ -39,11 +39,13 @@ describe.each(expressVersions)('usage on %s', (_name, express) => {
         {
           id: 'one',
           state: 'running',
+          age: 20,
           admittedAt: '2026-01-01T00:00:00.000Z',
           startedAt: '2026-01-01T00:00:00.000Z',
           leaseUntil: '2026-01-01T08:00:00.000Z',
         },
       ],
+      kept: [],
     };
     for (let i = 0; i < 2; i += 1) {
       const answer = await request(app).get('/limits').expect(200);
@@ -51,6 +53,106 @@ describe.each(expressVersions)('usage on %s', (_name, express) => {
       expect(answer.body).toEqual(expected);
     }
     expect(await limits.usageOf('acme')).toEqual(expected);
+  });
+
+  it('shows quotas with their periods, what is stored, which limits are overridden, and what is kept', async () => {
+    const { app, limits, clock } = jobApi(
+      express,
+      ({ admission }) => [
+        admission({ jobId: (req) => req.get('x-id')!, cost: () => ({ seconds: 90 }) }),
+        created,
+      ],
+      {
+        plans: {
+          free: {
+            quotas: [
+              { unit: 'jobs', limit: 10, per: 'month' },
+              { unit: 'seconds', limit: 100, per: 'day', mode: 'shadow' },
+            ],
+            storage: { unit: 'jobs', limit: 2 },
+            jobRetention: { results: '7d', metadata: '90d' },
+          },
+        },
+      },
+    );
+    await limits.override('acme', { quotas: { limit: 20, unit: 'jobs' } });
+    await request(app).post('/jobs').set('x-id', 'one').expect(201);
+    clock.advance(3_600_000);
+    await limits.finish({ customer: 'acme', id: 'one' }, { state: 'failed' });
+    const usage = (await request(app).get('/limits').expect(200)).body as CustomerUsage;
+    expect(usage.limits.slice(2)).toEqual([
+      {
+        name: 'jobs-per-month',
+        kind: 'quota',
+        limit: 20,
+        used: 1,
+        remaining: 19,
+        resetIn: 31 * 86_400 - 3600,
+        window: null,
+        mode: 'enforce',
+        overridden: true,
+        unit: 'jobs',
+        per: 'month',
+        resetsAt: '2026-02-01T00:00:00.000Z',
+      },
+      {
+        name: 'seconds-per-day',
+        kind: 'quota',
+        limit: 100,
+        used: 90,
+        remaining: 10,
+        resetIn: 23 * 3600,
+        window: null,
+        mode: 'shadow',
+        unit: 'seconds',
+        per: 'day',
+        resetsAt: '2026-01-02T00:00:00.000Z',
+      },
+      {
+        name: 'jobs-stored',
+        kind: 'quota',
+        limit: 2,
+        used: 1,
+        remaining: 1,
+        resetIn: null,
+        window: null,
+        mode: 'enforce',
+        unit: 'jobs',
+        per: 'stored',
+        resetsAt: null,
+      },
+    ]);
+    expect(usage.running).toEqual([]);
+    expect(usage.kept).toEqual([
+      {
+        id: 'one',
+        state: 'failed',
+        finishedAt: '2026-01-01T01:00:00.000Z',
+        resultsExpireAt: '2026-01-08T01:00:00.000Z',
+        metadataExpireAt: '2026-04-01T01:00:00.000Z',
+        pinned: false,
+      },
+    ]);
+  });
+
+  it('shows the hundred kept jobs that expire first, by one call of the store', async () => {
+    const { limits, store } = jobApi(express, () => [created], {
+      plans: { free: { jobRetention: { results: '7d' } } },
+    });
+    for (let i = 150; i > 0; i -= 1) {
+      const ref = { customer: 'acme', id: `job-${i}` };
+      const retention = { resultsMs: i * 1000, metadataMs: i * 1000 };
+      await store.finish(ref, { state: 'completed', retention });
+    }
+    let calls = 0;
+    const usageOf = store.usage.bind(store);
+    store.usage = (...of) => {
+      calls += 1;
+      return usageOf(...of);
+    };
+    const { kept } = await limits.usageOf('acme');
+    expect(kept.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, i) => `job-${i + 1}`));
+    expect(calls).toBe(1);
   });
 
   it('a customer without limits has null where a number would be', async () => {

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -72,6 +80,12 @@ it('a job is admitted by the packed build', () => {
   expect(run(process.execPath, ['use.cjs'], consumer).trim()).toBe('LIMIT_BLOCKED');
 });
 
+it('a worker that has no Express uses the packed build', () => {
+  copyFileSync(join(root, '__tests__/jobs/worker-without-express.cjs'), join(consumer, 'worker.cjs'));
+  const output = run(process.execPath, ['worker.cjs', 'express-job-limits'], consumer);
+  expect(JSON.parse(output)).toMatchObject({ deleted: ['one'], express: false });
+});
+
 it.each([
   ['node16', 'node16', 'commonjs'],
   ['node16', 'node16', 'module'],
@@ -82,13 +96,19 @@ it.each([
   writeFileSync(
     join(consumer, 'types.ts'),
     `import { jobLimits, type JobLimits, type JobRef } from 'express-job-limits';
+     import { followQueue, followWorker } from 'express-job-limits/bullmq';
      import { storeContract } from 'express-job-limits/testing';
+     import type { Queue, QueueEvents, Worker } from 'bullmq';
      import type { RequestHandler } from 'express';
      const limits: JobLimits = jobLimits({ customer: (req) => req.get('x'), plans: { free: { creationRate: { limit: 1, window: '1m' } } } });
      export const handler: RequestHandler = limits.admission();
-     export const finish = (ref: JobRef): Promise<'finished' | 'already' | 'refunded' | 'unknown'> => limits.finish(ref, { state: 'completed' });
+     export const finish = (ref: JobRef): Promise<'finished' | 'unsettled' | 'already' | 'refunded' | 'unknown'> => limits.finish(ref, { state: 'completed' });
      // @ts-expect-error there is no such state
      export const wrong = (ref: JobRef) => limits.finish(ref, { state: 'done' });
+     export const follow = (queue: Queue<{ file: string }, number>, queueEvents: QueueEvents, worker: Worker<{ file: string }>) => {
+       followWorker({ lifecycle: limits, worker });
+       return followQueue({ lifecycle: limits, queueEvents, queue, units: ({ ref }) => ({ files: ref.id.length }) });
+     };
      export { storeContract };`,
   );
   // Checking the libraries' types too takes most of the time; once is enough.
@@ -140,10 +160,13 @@ it('the build requires nothing but its dependencies, and each of those', () => {
   const dist = join(consumer, 'node_modules/express-job-limits/dist');
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.js')) continue;
-    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(/require\("([^."][^"]*)"\)/g)) {
+    for (const [, name] of readFileSync(join(dist, file), 'utf8').matchAll(
+      /require\(["']([^."'][^"']*)["']\)/g,
+    )) {
       if (!name!.startsWith('node:') && !builtinModules.includes(name!)) required.add(name!);
     }
   }
-  // Express is the host's, and the one peer that is always there.
-  expect([...required].sort()).toEqual([...Object.keys(manifest.dependencies), 'express'].sort());
+  // Express is the host's, and the one peer that is always there. OpenTelemetry's API is asked for, and may be missing.
+  const peers = ['express', '@opentelemetry/api'];
+  expect([...required].sort()).toEqual([...Object.keys(manifest.dependencies), ...peers].sort());
 });

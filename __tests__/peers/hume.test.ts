@@ -5,6 +5,7 @@ import { expectWaited, triesByPath } from '../support/waits.js';
 
 const LIMIT = 3;
 const WINDOW_MS = 2_000;
+const bodyLimits = { fileSize: { maxFile: '100kb' }, urlCount: { limit: 2 } };
 /** Three rounds, which take the two retries that the SDK has. */
 const JOBS = 2 * LIMIT + 1;
 
@@ -14,10 +15,8 @@ let served: ServedMediaApi;
 
 beforeEach(async () => {
   const rate = { limit: LIMIT, window: WINDOW_MS };
-  served = await serveMediaApi(
-    { plans: { small: { creationRate: rate, concurrency: { limit: JOBS } } }, customers: { acme: 'small' } },
-    100,
-  );
+  const small = { creationRate: rate, concurrency: { limit: JOBS }, ...bodyLimits };
+  served = await serveMediaApi({ plans: { small }, customers: { acme: 'small' } }, 100);
 });
 
 afterEach(() => served.close());
@@ -66,4 +65,21 @@ it('the Hume SDK sends files too', async () => {
   let details = await batch.getJobDetails(jobId);
   while (details.state.status !== 'COMPLETED') details = await batch.getJobDetails(jobId);
   expect(details.request.files).toMatchObject([{ filename: 'a.pdf', contentType: 'application/pdf' }]);
+});
+
+it('the Hume SDK is told of a body limit at once, and doesn’t try again', async () => {
+  const { batch } = new HumeClient({ apiKey: 'acme', environment: served.url }).expressionMeasurement;
+  const large = new File([Buffer.alloc(300_000)], 'large.mp4');
+  await expect(batch.startInferenceJobFromLocalFile({ file: [large], json: {} })).rejects.toMatchObject({
+    statusCode: 413,
+    body: { error: 'FILE_TOO_LARGE', info: { limit: 'max-file', allowed: 102_400, file: 'large.mp4' } },
+  });
+  const urls = [1, 2, 3].map((index) => `https://example.com/${index}.mp4`);
+  await expect(batch.startInferenceJob({ urls })).rejects.toMatchObject({
+    statusCode: 413,
+    body: { error: 'TOO_MANY_URLS', info: { allowed: 2, received: 3 } },
+  });
+  expect(served.creations.map(({ status }) => status)).toEqual([413, 413]);
+  const { limits } = await served.api.limits.usageOf('acme');
+  expect(limits.map(({ used }) => used)).toEqual([0, 0]);
 });

@@ -15,10 +15,8 @@ let served: ServedMediaApi;
 
 beforeEach(async () => {
   const rate = { limit: LIMIT, window: WINDOW_MS };
-  served = await serveMediaApi(
-    { plans: { small: { creationRate: rate, concurrency: { limit: JOBS } } }, customers: { acme: 'small' } },
-    100,
-  );
+  const small = { creationRate: rate, concurrency: { limit: JOBS }, urlCount: { limit: 2 } };
+  served = await serveMediaApi({ plans: { small }, customers: { acme: 'small' } }, 100);
 });
 
 afterEach(() => served.close());
@@ -54,4 +52,18 @@ it('the Transloadit SDK is refused with 413, waits, and gets each job made once'
   expect([...tries.keys()].sort()).toEqual(ids.map((id) => `/assemblies/${id}`));
   expect(refusals).toBeGreaterThanOrEqual(JOBS - LIMIT);
   expect(expectWaited([...tries.values()], 413)).toEqual({ refusals });
+});
+
+it('the Transloadit SDK is told of a body limit at once, and doesn’t try again', async () => {
+  const script = join(__dirname, 'transloadit-refused.mjs');
+  const client = spawned(process.execPath, [script, served.url, 'acme', '3']);
+  expect(await client.ended()).toBe(0);
+  expect(JSON.parse(client.output())).toMatchObject({
+    name: 'ApiError',
+    code: 'TOO_MANY_URLS',
+    message: expect.stringMatching(/HTTP 413.*3 URLs were given and 2 are allowed/) as string,
+  });
+  expect(served.creations.map(({ status }) => status)).toEqual([413]);
+  const { limits } = await served.api.limits.usageOf('acme');
+  expect(limits.map(({ used }) => used)).toEqual([0, 0]);
 });

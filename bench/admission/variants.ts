@@ -1,7 +1,19 @@
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import express, { type Express, type RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { jobLimits, type JobRef } from 'express-job-limits';
+import {
+  jobLimits,
+  type AdmissionOptions,
+  type JobLimitsOptions,
+  type JobRef,
+  type Plan,
+} from 'express-job-limits';
 
 /** How the customer's limits are set: never reached, or used up by the first request. */
 export type Load = 'allowed' | 'refused';
@@ -42,20 +54,47 @@ export const variants: Record<string, (load: Load) => Express> = {
       );
     });
   },
-  admission: (load) => {
-    const limits = jobLimits({
-      customer: (req) => req.get('x-customer'),
-      plans: { free: { creationRate: { limit: limitOf(load), window: '1m' }, concurrency: { limit: 250 } } },
+  admission: (load) => admitting(load),
+  'admission, three quotas': (load) =>
+    admitting(load, {
+      quotas: (['hour', 'day', 'month'] as const).map((per) => ({ unit: 'jobs', limit: 1e9, per })),
+    }),
+  'admission, three quotas of other units': (load) =>
+    admitting(
+      load,
+      { quotas: ['seconds', 'pages', 'bytes'].map((unit) => ({ unit, limit: 1e12, per: 'month' as const })) },
+      { cost: () => ({ seconds: 600, pages: 3, bytes: 1e6 }) },
+    ),
+  'admission, recording metrics': (load) => {
+    const reader = new PeriodicExportingMetricReader({
+      exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
     });
-    let running: JobRef | undefined;
-    return appWith(limits.admission(), (req, res) => {
-      res.status(201).json({ ok: true });
-      // Each request ends the job of the one before: what a worker calls is part of what a job costs.
-      if (running !== undefined) void limits.finish(running, { state: 'completed' });
-      running = limits.job(req).ref;
-    });
+    const telemetry = { meterProvider: new MeterProvider({ readers: [reader] }) };
+    return admitting(load, {}, {}, { telemetry });
   },
 };
+
+function admitting(
+  load: Load,
+  more: Plan = {},
+  options: AdmissionOptions = {},
+  shared: Pick<JobLimitsOptions, 'telemetry'> = {},
+): Express {
+  const limits = jobLimits({
+    customer: (req) => req.get('x-customer'),
+    plans: {
+      free: { creationRate: { limit: limitOf(load), window: '1m' }, concurrency: { limit: 250 }, ...more },
+    },
+    ...shared,
+  });
+  let running: JobRef | undefined;
+  return appWith(limits.admission(options), (req, res) => {
+    res.status(201).json({ ok: true });
+    // Each request ends the job of the one before: what a worker calls is part of what a job costs.
+    if (running !== undefined) void limits.finish(running, { state: 'completed' });
+    running = limits.job(req).ref;
+  });
+}
 
 function appWith(...handlers: RequestHandler[]): Express {
   const app = express();

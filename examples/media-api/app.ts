@@ -4,7 +4,7 @@ import { batchJobs } from './batch.js';
 import { keyOf } from './customer.js';
 import { HttpError } from './http-error.js';
 import { JobRunner } from './jobs.js';
-import { planOf, type PlansFile } from './plans-file.js';
+import { planOf, plansOf, type PlansFile } from './plans-file.js';
 import { assemblies } from './transloadit.js';
 
 export interface Settings {
@@ -45,7 +45,7 @@ export function createApp({ plans: first, jobMs, store, processes }: Settings): 
     ...(store && { store }),
     ...(store && processes && { processes }),
     customer,
-    plans: plans.plans,
+    plans: plansOf(plans),
     plan: (of) => planOf(plans, of) as string,
   });
   const jobs = new JobRunner({ jobMs, finish: (ref, outcome) => limits.finish(ref, outcome) });
@@ -64,7 +64,7 @@ export function createApp({ plans: first, jobMs, store, processes }: Settings): 
     app,
     limits,
     setPlans(next) {
-      limits.setPlans(next.plans);
+      limits.setPlans(plansOf(next));
       plans = next;
     },
     async close() {

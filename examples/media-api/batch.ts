@@ -1,7 +1,7 @@
-import { Router, json, type Request } from 'express';
+import { Router, type Request } from 'express';
 import type { JobLimits, JobRef } from 'express-job-limits';
 import { HttpError } from './http-error.js';
-import { jsonField, readBody, reportUrls, type Report } from './inputs.js';
+import { bodyLimits, jsonField, listOf, reportsOf, type Fields, type Report } from './inputs.js';
 import type { JobRunner, MediaJob } from './jobs.js';
 
 /** Jobs in the shape of Hume's batch API. */
@@ -12,10 +12,10 @@ export function batchJobs(
 ): Router {
   const router = Router();
 
-  // This API's clients know 429, and retry a 413 never.
-  router.post('/jobs', limits.admission({ deniedStatus: 429 }), json({ limit: '1mb' }), async (req, res) => {
-    const { fields, files } = await readBody(req);
-    const reports = [...files, ...reportUrls(fields.urls), ...reportUrls(jsonField(fields, 'json').urls)];
+  // This API's clients retry a 429, which waiting helps, and never a 413, which is what a body limit answers.
+  const admitted = limits.admission({ deniedStatus: 429 });
+  router.post('/jobs', admitted, ...bodyLimits(limits, urlsIn), async (req, res) => {
+    const reports = await reportsOf(req);
     const job = await limits.job(req).commit((ref) => jobs.start(ref, reports));
     res.json({ job_id: job.ref.id });
   });
@@ -34,6 +34,12 @@ export function batchJobs(
 
   return router;
 }
+
+/** In JSON, or in the form's field `json`. */
+const urlsIn = (fields: Fields): unknown[] => [
+  ...listOf(fields.urls),
+  ...listOf(jsonField(fields, 'json').urls),
+];
 
 function known(job: MediaJob | undefined): MediaJob {
   if (job !== undefined) return job;
@@ -78,6 +84,7 @@ const prediction = (report: Report): object => ({
         models: {},
         size: report.bytes,
         sha256: report.sha256,
+        ...(report.entries === undefined ? {} : { entries: report.entries }),
       },
     ],
     errors: [],

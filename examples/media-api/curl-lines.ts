@@ -7,17 +7,28 @@ export interface CurlLine {
   command: string;
 }
 
-/** Three commands for the plans in force: a creation, a refusal and where a customer stands. */
+/** Commands for the plans in force: a creation, a refusal by each kind of limit, and where a customer stands. */
 export function curlLines(url: string, file: PlansFile): CurlLine[] {
   const customers = customersOf(file);
   const most = customers.at(-1);
   if (most === undefined) return [];
   const lines = [{ shows: 'A creation', command: creation(`${url}/assemblies`, most.key) }];
+  const { urlCount: { limit: urls = Infinity } = {} } = file.plans[most.plan]!;
+  if (urls <= MOST_URLS) {
+    lines.push({
+      shows: `A refusal by what the body holds: the plan '${most.plan}' allows ${urls} URLs, this sends one more`,
+      command: creation(
+        `${url}/assemblies`,
+        most.key,
+        `'"$(printf '"${VIDEO}?%s",' $(seq ${urls}))"'"${VIDEO}"`,
+      ),
+    });
+  }
   const least = customers[0]!;
   if (least.limit < Infinity) {
     const tries = least.limit + 1;
     lines.push({
-      shows: `A refusal: the plan '${least.plan}' allows ${least.limit}, this asks for ${tries}`,
+      shows: `A refusal by the rate: the plan '${least.plan}' allows ${least.limit}, this asks for ${tries}`,
       // curl sends one request for each number.
       command: creation(`${url}/assemblies?n=[1-${tries}]`, least.key),
     });
@@ -29,9 +40,15 @@ export function curlLines(url: string, file: PlansFile): CurlLine[] {
   return lines;
 }
 
-const creation = (url: string, key: string): string =>
+const VIDEO = 'https://example.com/video.mp4';
+
+/** A list that a command line can hold. */
+const MOST_URLS = 1_000;
+
+/** @param urls What the list in the JSON holds, within single quotes of the shell. */
+const creation = (url: string, key: string, urls = `"${VIDEO}"`): string =>
   `curl -sSi -w '\\n' '${url}' -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' ` +
-  `-d '{"urls":["https://example.com/video.mp4"]}'`;
+  `-d '{"urls":[${urls}]}'`;
 
 interface Customer {
   key: string;

@@ -1,6 +1,7 @@
-import busboy from 'busboy';
 import { createHash } from 'node:crypto';
-import type { Request } from 'express';
+import { createReadStream } from 'node:fs';
+import type { Request, RequestHandler } from 'express';
+import { archivesOf, urlsOf, type JobLimits, type UploadedFile } from 'express-job-limits';
 import { detectType, HEAD_BYTES } from './file-type.js';
 import { HttpError } from './http-error.js';
 
@@ -12,121 +13,85 @@ export interface Report {
   md5: string;
   /** By the first bytes, see `detectType`. */
   mime: string;
+  /** How many entries an archive has; missing for what is none. */
+  entries?: number;
 }
 
-/** A request's body, parsed: its fields (or its JSON), and a report on each file. */
-export interface Body {
-  fields: Record<string, unknown>;
-  files: Report[];
-}
+/** The fields of a form, or a JSON object. */
+export type Fields = Record<string, unknown>;
 
-const formLimits = { files: 100, fields: 100, fieldSize: 64 * 1024, fileSize: 1024 ** 3 };
+/**
+ * What a creation may bring, by its customer's plan. They come after the admission: a customer at its limit can't make
+ * the server read its files, and what they refuse has cost nothing.
+ *
+ * @param urlsIn Finds the URLs in the fields of this API's requests.
+ */
+export const bodyLimits = (limits: JobLimits, urlsIn: (fields: Fields) => unknown[]): RequestHandler[] => [
+  limits.fileSize(),
+  limits.archiveLimits(),
+  limits.urlCount({ from: (req) => urlsIn(fieldsOf(req)) }),
+];
 
-/** Reads the body: a multipart form, or what `express.json()` has parsed, or none. */
-export async function readBody(req: Request): Promise<Body> {
-  if (req.is('multipart/form-data')) return readForm(req);
-  const json = req.body as unknown;
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
-    return { fields: json as Record<string, unknown>, files: [] };
-  }
-  if (isEmpty(req)) return { fields: {}, files: [] };
+function fieldsOf(req: Request): Fields {
+  const body = req.body as unknown;
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Fields;
+  if (body === undefined && isEmpty(req)) return {};
   throw new HttpError(415, 'UNSUPPORTED_BODY', 'Send a JSON object or a multipart form');
 }
 
 const isEmpty = ({ headers }: Request): boolean =>
   headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
 
-/** Files pass through the hashes as they arrive: however large they are, nothing of them stays in memory. */
-function readForm(req: Request): Promise<Body> {
-  return new Promise((resolve, reject) => {
-    const fields = Object.create(null) as Record<string, unknown>;
-    const files: Report[] = [];
-    const parser = parserOf(req);
-    const fail = (status: number, code: string, message: string): void => {
-      req.unpipe(parser);
-      reject(new HttpError(status, code, message));
-    };
-    const tooMuch = (what: string): void => fail(413, 'FORM_TOO_LARGE', `The form has ${what}`);
-
-    parser.on('field', (name, value, { valueTruncated }) => {
-      if (valueTruncated) tooMuch(`a field of more than ${formLimits.fieldSize} bytes`);
-      fields[name] = value;
-    });
-    parser.on('file', (field, stream, { filename }) => {
-      const place = files.length;
-      const report = reporter({ type: 'file', name: filename ?? field, field });
-      files.push(report.end());
-      stream.on('data', (chunk: Buffer) => report.add(chunk));
-      stream.on('limit', () => tooMuch(`a file of more than ${formLimits.fileSize} bytes`));
-      stream.on('end', () => (files[place] = report.end()));
-      stream.on('error', () => {});
-    });
-    parser.on('filesLimit', () => tooMuch(`more than ${formLimits.files} files`));
-    parser.on('fieldsLimit', () => tooMuch(`more than ${formLimits.fields} fields`));
-    parser.on('error', (error) => fail(400, 'MALFORMED_FORM', (error as Error).message));
-    parser.on('close', () => resolve({ fields, files }));
-    req.on('close', () => {
-      if (!req.complete) fail(400, 'UPLOAD_ABORTED', 'The client went away');
-    });
-    req.pipe(parser);
-  });
-}
-
-function parserOf(req: Request): busboy.Busboy {
-  try {
-    return busboy({ headers: req.headers, defParamCharset: 'utf8', limits: formLimits });
-  } catch (error) {
-    throw new HttpError(400, 'MALFORMED_FORM', (error as Error).message);
+/**
+ * A report on each file, which is on disk until the response has ended, and on each URL. The example fetches nothing: what
+ * is hashed of a URL is its text.
+ */
+export async function reportsOf(req: Request): Promise<Report[]> {
+  const reports: Report[] = [];
+  const entries = new Map(archivesOf(req).map((archive) => [archive.index, archive.entries]));
+  for (const [index, file] of ((req.files ?? []) as unknown as UploadedFile[]).entries()) {
+    const { originalname: name, fieldname: field } = file;
+    const report = await reportOn({ type: 'file', name, field }, createReadStream(file.path!));
+    reports.push(entries.has(index) ? { ...report, entries: entries.get(index)! } : report);
   }
+  for (const url of urlsOf(req)) {
+    const report = await reportOn({ type: 'url', url }, [Buffer.from(url)]);
+    reports.push({ ...report, mime: 'text/uri-list' });
+  }
+  return reports;
 }
 
-/** Adds up a report, chunk by chunk. */
-function reporter(source: Report['source']): { add(chunk: Buffer): void; end(): Report } {
+/** However large the content is, only a piece of it is in memory. */
+async function reportOn(
+  source: Report['source'],
+  content: AsyncIterable<Buffer> | Iterable<Buffer>,
+): Promise<Report> {
   const sha256 = createHash('sha256');
   const md5 = createHash('md5');
   let bytes = 0;
   let head = Buffer.alloc(0);
-  return {
-    add(chunk) {
-      sha256.update(chunk);
-      md5.update(chunk);
-      bytes += chunk.length;
-      if (head.length < HEAD_BYTES) head = Buffer.concat([head, chunk.subarray(0, HEAD_BYTES - head.length)]);
-    },
-    end: () => ({
-      source,
-      bytes,
-      sha256: sha256.copy().digest('hex'),
-      md5: md5.copy().digest('hex'),
-      mime: detectType(head),
-    }),
-  };
+  for await (const piece of content) {
+    sha256.update(piece);
+    md5.update(piece);
+    bytes += piece.length;
+    if (head.length < HEAD_BYTES) head = Buffer.concat([head, piece.subarray(0, HEAD_BYTES - head.length)]);
+  }
+  return { source, bytes, sha256: sha256.digest('hex'), md5: md5.digest('hex'), mime: detectType(head) };
 }
 
-/**
- * Reports on the URLs of a request. The example fetches nothing: a server that fetches what strangers name must first see
- * to it that they don't name its own network. The URL's text is what is hashed.
- */
-export function reportUrls(urls: unknown): Report[] {
-  if (urls === undefined || urls === null) return [];
-  if (!Array.isArray(urls)) throw new HttpError(400, 'URLS_INVALID', '`urls` must be an array of URLs');
-  return urls.map((url: unknown) => {
-    if (typeof url !== 'string' || !URL.canParse(url)) {
-      throw new HttpError(400, 'URLS_INVALID', `Not a URL: ${JSON.stringify(url)}`);
-    }
-    const report = reporter({ type: 'url', url });
-    report.add(Buffer.from(url));
-    return { ...report.end(), mime: 'text/uri-list' };
-  });
+/** What may be one value, several, or missing. */
+export function listOf(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value as unknown[];
+  return value === undefined || value === null ? [] : [value];
 }
 
 /** A form's field that holds JSON: an object, or `{}` where the field is missing. */
-export function jsonField(fields: Record<string, unknown>, name: string): Record<string, unknown> {
+export function jsonField(fields: Fields, name: string): Fields {
   const text = fields[name];
   if (text === undefined) return {};
   try {
-    const value: unknown = JSON.parse(text as string);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+    const value: unknown = typeof text === 'string' ? JSON.parse(text) : undefined;
+    if (typeof value === 'object' && value !== null) return value as Fields;
   } catch {
     // Told below, with the field's name.
   }

@@ -41,6 +41,17 @@ function checked(file: unknown): PlansFile {
   return { ...file, customers } as unknown as PlansFile;
 }
 
+/** What the jobs of this API are made of: without these limits no form would be parsed, and no URL looked for. */
+const everyPlan: Plan = { fileSize: { maxFile: '1gb' }, urlCount: {} };
+
+/** The plans for `jobLimits`, which checks them. */
+export function plansOf({ plans }: PlansFile): Record<string, Plan> {
+  const entries = Object.entries(plans);
+  return Object.fromEntries(
+    entries.map(([name, plan]) => [name, isObject(plan) ? { ...everyPlan, ...plan } : plan]),
+  );
+}
+
 /** The plan that a customer has, or `undefined` for one that is not let in. */
 export function planOf(file: PlansFile, customer: string): string | undefined {
   return Object.hasOwn(file.customers, customer) ? file.customers[customer] : file.default;

@@ -20,6 +20,9 @@ const plans = orExit(() => readPlansFile(plansPath));
 const api = orExit(() => createApp({ plans, jobMs, store, processes }));
 const server = createServer(api.app);
 
+// A client that asks before it sends a large file (`Expect: 100-continue`, as curl does) is refused before it sends it.
+api.limits.attach(server);
+
 server.on('error', (error: NodeJS.ErrnoException) => {
   exit(error.code === 'EADDRINUSE' ? `Port ${port} is in use. Set PORT to another one.` : error.message);
 });

@@ -1,7 +1,7 @@
-import { Router, json, type Request } from 'express';
+import { Router, type Request } from 'express';
 import type { JobLimits, JobRef } from 'express-job-limits';
 import { HttpError } from './http-error.js';
-import { jsonField, readBody, reportUrls, type Report } from './inputs.js';
+import { bodyLimits, jsonField, listOf, reportsOf, type Fields, type Report } from './inputs.js';
 import type { JobRunner, MediaJob } from './jobs.js';
 
 const states = {
@@ -29,8 +29,9 @@ export function assemblies(
   router.post(['/assemblies', '/assemblies/:id'], (req, res, next) =>
     (req.params.id === undefined ? admitted : admittedById)(req, res, next),
   );
-  router.post(['/assemblies', '/assemblies/:id'], json({ limit: '1mb' }), async (req, res) => {
-    const reports = await inputsOf(req);
+  router.post(['/assemblies', '/assemblies/:id'], ...bodyLimits(limits, urlsIn), async (req, res) => {
+    refuseTus(req.body as Fields | undefined);
+    const reports = await reportsOf(req);
     const job = await limits.job(req).commit((ref) => jobs.start(ref, reports));
     res.json(assembly(job, req));
   });
@@ -46,19 +47,21 @@ export function assemblies(
   return router;
 }
 
-async function inputsOf(req: Request): Promise<Report[]> {
-  const { fields, files } = await readBody(req);
-  if (Number(fields.tus_num_expected_upload_files ?? 0) > 0) {
-    throw new HttpError(400, 'TUS_NOT_OFFERED', 'This example takes files in the form, not by tus');
-  }
-  return [...files, ...reportUrls(fields.urls), ...reportUrls(importsOf(jsonField(fields, 'params')))];
+function refuseTus(fields: Fields = {}): void {
+  if (Number(fields.tus_num_expected_upload_files ?? 0) === 0) return;
+  throw new HttpError(400, 'TUS_NOT_OFFERED', 'This example takes files in the form, not by tus');
 }
 
-/** The URLs that the steps import: `{ "steps": { "imported": { "robot": "/http/import", "url": … } } }`. */
-function importsOf({ steps }: Record<string, unknown>): unknown[] {
-  return Object.values((steps ?? {}) as Record<string, { robot?: unknown; url?: unknown } | null>)
+/**
+ * The URLs that the steps in `params` import, `{ "steps": { "imported": { "robot": "/http/import", "url": … } } }`, and
+ * those of the field `urls`.
+ */
+function urlsIn(fields: Fields): unknown[] {
+  const { steps } = jsonField(fields, 'params');
+  const imports = Object.values((steps ?? {}) as Record<string, { robot?: unknown; url?: unknown } | null>)
     .filter((step) => step?.robot === '/http/import')
-    .flatMap((step) => step?.url);
+    .flatMap((step) => listOf(step?.url));
+  return [...listOf(fields.urls), ...imports];
 }
 
 function known(job: MediaJob | undefined): MediaJob {
@@ -81,12 +84,12 @@ function assembly({ ref, state, createdAt, endedAt, reports }: MediaJob, req: Re
   };
 }
 
-const result = ({ source, bytes, sha256, md5, mime }: Report, index: number): object => ({
+const result = ({ source, bytes, sha256, md5, mime, entries }: Report, index: number): object => ({
   id: String(index),
   name: source.type === 'file' ? source.name : source.url,
   field: source.type === 'file' ? source.field : null,
   size: bytes,
   mime,
   md5hash: md5,
-  meta: { sha256 },
+  meta: { sha256, ...(entries === undefined ? {} : { entries }) },
 });

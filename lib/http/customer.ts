@@ -1,24 +1,12 @@
 import type { Request } from 'express';
 import { describe, RequestError } from '../errors.js';
+import { isId, MOST_ID_BYTES } from '../jobs/job-ref.js';
 import { stateOfRequest } from './request-state.js';
+
+export { isId, MOST_ID_BYTES };
 
 /** Says who is limited: an authenticated customer's id, or `undefined` when there is none. */
 export type CustomerOf = (req: Request) => string | undefined | null | Promise<string | undefined | null>;
-
-/** Longest customer id and job id, in bytes of UTF-8. */
-export const MOST_ID_BYTES = 512;
-
-/** Whether the text can be an id: not empty, at most 512 bytes, and the same text once it was encoded as UTF-8. */
-export function isId(value: unknown): value is string {
-  if (typeof value !== 'string' || value === '') return false;
-  // Three bytes are the most that one UTF-16 unit takes, so that most ids need no counting.
-  if (value.length * 3 > MOST_ID_BYTES && Buffer.byteLength(value) > MOST_ID_BYTES) return false;
-  return isWellFormed(value);
-}
-
-/** A lone surrogate would turn into U+FFFD on its way to a store, and two ids into one. Node 20's, not yet in the types. */
-const isWellFormed = (value: string): boolean =>
-  (value as string & { isWellFormed(): boolean }).isWellFormed();
 
 /**
  * The customer of the request, asked for once a request by all middlewares that

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import type { LimitState } from '../decision.js';
 import type { AdmittedJob } from '../jobs/admitted-job.js';
-import type { LimitStore } from '../stores/store.js';
+import type { LimitStore, StoredJob } from '../stores/store.js';
 
 /** Told once how the app answered. */
 export interface OutcomeListener {
@@ -20,6 +20,8 @@ export class RequestState {
   /** Who it is, and by which function: nearly always one for all middlewares. */
   customerOf: unknown = undefined;
   customer: string | Promise<string> = '';
+  /** The job that the request reads. */
+  stored: StoredJob | undefined = undefined;
   /** Who is to be told how the app answered, until it has. */
   readonly outcomes: OutcomeListener[] = [];
 }
@@ -44,6 +46,14 @@ export function stateOfRequest(req: Request): RequestState {
 export function jobOfRequest(req: Request, store?: LimitStore): AdmittedJob | undefined {
   const jobs = stateOfRequest(req).jobs.filter((job) => store === undefined || job.store === store);
   return jobs.find((job) => job.hold === 'job') ?? jobs[0];
+}
+
+/** The job that a request reads, where `jobRetention` stands before its handler; `undefined` where it is unknown. */
+export const storedJobOfRequest = (req: Request): StoredJob | undefined => stateOfRequest(req).stored;
+
+export function setStoredJob(req: Request, name: string, job: StoredJob): void {
+  stateOfRequest(req).stored = job;
+  (req as unknown as Record<string, StoredJob>)[name] = job;
 }
 
 /** Puts the conveniences where the host wants them. The default names are spelled out for the reason above. */

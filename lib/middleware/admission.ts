@@ -26,6 +26,7 @@ import type { Plan } from '../plans/plan.js';
 import { Plans, type PlanOf } from '../plans/plans.js';
 import type { Decision, Replayed } from '../stores/store.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
+import { costOfRequest, type CostOf } from './cost.js';
 import { checkNaming, nameChecks, nameJob, type JobNameOptions } from './job-name.js';
 import { standaloneContext } from './standalone.js';
 import { storeUnavailable } from './store-unavailable.js';
@@ -49,11 +50,16 @@ export interface AdmissionOptions extends AnswerOptions, JobNameOptions {
    * `idempotency`.
    */
   onReplay?: 'pass' | ReplayHandler;
+  /**
+   * How much the job takes of each unit that the plan's `quotas` and `storage` count, such as `{ audioSeconds: 600 }`: whole
+   * numbers of at least 0, by what is known before the body is read. `finish` corrects it. @default one job
+   */
+  cost?: CostOf;
   /** Whether the app's answer means that the job was made. @default (req, res) => res.statusCode < 400 */
   requestWasSuccessful?: (req: Request, res: Response) => boolean;
 }
 
-/** The checks of `AdmissionOptions`, to be spread into those of a middleware. */
+/** The checks of `AdmissionOptions` but `cost`, which a middleware of one limit has no use for; to be spread into others. */
 export const admissionChecks = {
   ...answerChecks,
   ...nameChecks,
@@ -65,9 +71,13 @@ export const admissionChecks = {
     func<(req: Request, res: Response) => boolean>(),
     (_req, res) => res.statusCode < 400,
   ),
-} satisfies Checks<AdmissionOptions>;
+} satisfies Checks<Omit<AdmissionOptions, 'cost'>>;
 
-type CheckedAdmission = { [K in keyof typeof admissionChecks]: ReturnType<(typeof admissionChecks)[K]> };
+export const costCheck = { cost: optional(func<CostOf>()) };
+
+type CheckedAdmission = { [K in keyof typeof admissionChecks]: ReturnType<(typeof admissionChecks)[K]> } & {
+  cost?: CostOf | undefined;
+};
 
 /** How long a slot that is held for the request only outlives a client that went away, while the app still works. */
 const ABANDONED_MS = 30_000;
@@ -131,15 +141,27 @@ async function admit(
   const named = naming instanceof Promise ? await naming : naming;
   if ('allowed' in named) return refuseRequest(admission, named, req, res, next);
   const { ref, run } = named;
+  const { cost } = admission.options;
+  const amounts = cost && (await costOfRequest(req, cost));
   let decision: Decision;
   try {
-    decision = await context.store.admit({ ref, run, terms });
+    decision = await context.store.admit(
+      amounts === undefined ? { ref, run, terms } : { ref, run, terms, amounts },
+    );
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     context.emit('store-error', { operation: 'admit', error });
     return refuseRequest(admission, storeUnavailable, req, res, next);
   }
-  context.emit('decision', { customer, ref, plan: terms.plan, decision });
+  const shadow = decision.shadowed.length > 0;
+  context.emit('decision', {
+    customer,
+    ref,
+    plan: terms.plan,
+    decision,
+    shadow,
+    joined: earlier !== undefined,
+  });
   setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
   if (!decision.allowed) return refuseRequest(admission, decision, req, res, next);
   if (earlier) {
@@ -272,8 +294,8 @@ export interface StandaloneAdmissionOptions extends AdmissionOptions, SharedOpti
 }
 
 /**
- * Decides whether a job may be created, before its body is read: by creation rate and by running jobs, all or nothing, in
- * one step of the store. A job that is not made after all (an answer of 400 and above) gets everything back.
+ * Decides whether a job may be created, before its body is read: by creation rate, running jobs, quotas and storage, all or
+ * nothing, in one step of the store. A job that is not made after all (an answer of 400 and above) gets everything back.
  *
  * Refused requests are answered 413 `RATE_LIMIT_REACHED`, `QUOTA_EXCEEDED` or `LIMIT_BLOCKED`; see docs/reference/admission.md.
  *
@@ -286,6 +308,7 @@ export function admission(options: StandaloneAdmissionOptions): RequestHandler {
   const checked = checkOptions('admission', options, {
     ...sharedChecks,
     ...admissionChecks,
+    ...costCheck,
     plan: planCheck,
   });
   const plans = plansOf(checked.plan, checked);

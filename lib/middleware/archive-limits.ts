@@ -38,6 +38,8 @@ export type ArchiveLimitsFor = (
 
 /** An upload that was inspected and kept the limits. */
 export interface InspectedArchive extends ArchiveAccepted {
+  /** The place of its file among the request's files, from 0. */
+  index: number;
   /** The form's field, or `body` for a raw body. */
   field: string;
   /** What the client calls the file; never to be trusted as a path. */
@@ -121,13 +123,13 @@ async function inspectUploads(
   if (limits === undefined) return undefined;
   const uploads = uploadsOf(req);
   const accepted: InspectedArchive[] = [];
-  for (const upload of uploads) {
+  for (const [index, upload] of uploads.entries()) {
     const content = upload.path ?? upload.buffer;
     if (content === undefined) continue;
     const outcome = await inspectParsed(content, limits);
     const field = upload.fieldname ?? 'body';
     if (outcome.ok) {
-      accepted.push({ ...outcome, field, originalName: upload.originalname });
+      accepted.push({ ...outcome, index, field, originalName: upload.originalname });
       continue;
     }
     if (outcome.code === 'ARCHIVE_NOT_RECOGNISED' && others !== 'refuse' && !callsItselfArchive(upload))
@@ -172,7 +174,7 @@ function toRefusal(
     message: `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`,
     status: archiveStatus[code],
     ...(limit === undefined ? {} : { limit }),
-    violated: [limit ?? 'archiveLimits'],
+    violated: limit === undefined ? [] : [limit],
     info: {
       field,
       ...(entry === undefined ? {} : { entry }),

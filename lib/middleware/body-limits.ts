@@ -2,12 +2,14 @@ import type { Request, RequestHandler } from 'express';
 import type { AnswerOptions } from '../http/answers.js';
 import { customerOfRequest } from '../http/customer.js';
 import { checkOptions, type Checks } from '../options.js';
-import type { Plans, ResolvedPlan } from '../plans/plans.js';
+import type { CheckedPlan } from '../plans/plan.js';
+import type { Plans } from '../plans/plans.js';
 import { archiveLimitChecks } from '../uploads/archives/index.js';
 import { fileSizeLimitChecks, urlCountLimitChecks } from '../uploads/body-limits.js';
 import { archiveHandlingChecks, archiveLimitsOf } from './archive-limits.js';
 import type { Context } from './context.js';
 import { fileSizeHandlingChecks, fileSizeOf } from './file-size.js';
+import { partFor } from './overrides.js';
 import { urlCountHandlingChecks, urlCountOf } from './url-count.js';
 
 type BodyLimit = 'fileSize' | 'archiveLimits' | 'urlCount';
@@ -21,7 +23,7 @@ type Make<L, H> = (
 
 /**
  * The middlewares that limit what a request brings. With numbers of its own such a middleware is the same for all
- * customers; without, each request has those of its customer's plan.
+ * customers; without, each request has those of its customer's plan or override.
  */
 export function bodyLimitsOf(
   context: Context,
@@ -32,16 +34,16 @@ export function bodyLimitsOf(
       key: K,
       limitChecks: Checks<L>,
       handlingChecks: Checks<H>,
-      make: Make<ResolvedPlan[K], H>,
+      make: Make<CheckedPlan[K], H>,
     ) =>
     (own: object = {}): RequestHandler => {
       if (Object.keys(own).some((option) => !(option in handlingChecks))) {
         const checked = checkOptions<L & H>(key, own, { ...limitChecks, ...handlingChecks } as Checks<L & H>);
-        return make(() => checked as unknown as ResolvedPlan[K], checked, context.answers);
+        return make(() => checked as unknown as CheckedPlan[K], checked, context.answers);
       }
-      const plans = plansFor(`${key}()`);
-      const ofPlan = async (req: Request): Promise<ResolvedPlan[K]> =>
-        (await plans.of(await customerOfRequest(req, context.customer)))[key];
+      const part = partFor(context, plansFor(`${key}()`), key);
+      const ofPlan = async (req: Request): Promise<CheckedPlan[K]> =>
+        part(req, await customerOfRequest(req, context.customer));
       return make(ofPlan, checkOptions(key, own, handlingChecks), context.answers);
     };
   return {

@@ -1,18 +1,14 @@
 import type { Request, RequestHandler } from 'express';
 import { checkOptions, func, oneOf, optional } from '../options.js';
-import {
-  concurrencyChecks,
-  concurrencyLimitOf,
-  REMEMBER_MS,
-  type ConcurrencyOptions,
-} from '../plans/plan.js';
+import { concurrencyChecks, concurrencyLimitOf, type ConcurrencyOptions } from '../plans/limits.js';
+import { REMEMBER_MS } from '../plans/terms.js';
 import { admissionChecks, admitRequests, type AdmissionOptions } from './admission.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { noteLimit, standaloneContext } from './standalone.js';
 import { fixedTerms } from './terms.js';
 
 /** Options of `limits.concurrency()`. */
-export interface ConcurrencyMiddlewareOptions extends ConcurrencyOptions, AdmissionOptions {
+export interface ConcurrencyMiddlewareOptions extends ConcurrencyOptions, Omit<AdmissionOptions, 'cost'> {
   /**
    * What holds the slot. `'job'`: the job does, until `finish(ref)` or `maxRun`, whatever becomes of the request.
    * `'request'`: the request does, until the app has answered it; a client that goes away frees it only when the app ends
@@ -60,7 +56,7 @@ export const checkConcurrency = (options: ConcurrencyMiddlewareOptions): Checked
 export function concurrencyOf(context: Context, checked: Checked): RequestHandler {
   const forRequest = checked.hold === 'request';
   const limit = concurrencyLimitOf(checked);
-  noteLimit(context.store, limit);
+  noteLimit(context, limit);
   // Nobody asks for a request once it is over.
   const terms = fixedTerms(limit, context.pendingMs, checked.key, forRequest ? 0 : REMEMBER_MS);
   return admitRequests(context, 'concurrency', checked, terms, checked.hold);

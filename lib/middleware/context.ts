@@ -1,8 +1,10 @@
 import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../clock.js';
+import type { Refusal } from '../decision.js';
 import { answerChecks, type AnswerOptions } from '../http/answers.js';
 import type { CustomerOf } from '../http/customer.js';
 import type { JobNews } from '../jobs/admitted-job.js';
+import type { LifecycleEvents } from '../jobs/events.js';
 import { OpenJobs } from '../jobs/open-jobs.js';
 import {
   checkOptions,
@@ -14,13 +16,16 @@ import {
   withDefault,
   type Checks,
 } from '../options.js';
-import { DEFAULT_PENDING_MS, type CheckedRequestRate } from '../plans/plan.js';
+import type { CheckedRequestRate } from '../plans/limits.js';
+import { Lookups } from '../plans/lookups.js';
 import type { Plans } from '../plans/plans.js';
+import { DEFAULT_PENDING_MS } from '../plans/terms.js';
 import {
   storeMethods,
   type Decision,
   type JobRef,
   type LimitStore,
+  type Override,
   type StoreEvent,
 } from '../stores/store.js';
 import type { Duration } from '../units.js';
@@ -28,20 +33,36 @@ import type { Duration } from '../units.js';
 import type { GuardEvents } from './high-frequency-options.js';
 
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
-export interface LimitsEvents extends Omit<GuardEvents, 'store-error'> {
-  /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
-  decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
+export interface LimitsEvents extends Omit<GuardEvents, 'store-error'>, LifecycleEvents {
+  /**
+   * An admission was decided: allowed, refused or replayed. `shadow`: limits in shadow mode, named by `decision.shadowed`,
+   * would have refused it. `joined`: an earlier middleware of the request admitted the job, and limits were added to it.
+   */
+  decision: {
+    customer: string;
+    ref: JobRef;
+    plan: string | undefined;
+    decision: Decision;
+    shadow: boolean;
+    joined: boolean;
+  };
+  /** Looking up a customer's plan failed: the last known one goes on, for up to an hour. */
+  'plan-stale': { customer: string; error: unknown };
+  /** A request rate in shadow mode would have refused a request. */
+  'shadow-refusal': { customer: string; refusal: Refusal };
   /** A job was committed; `reinstated` when its pending lease had run out before. */
   commit: { ref: JobRef; answer: string };
   refund: { ref: JobRef; answer: string };
-  renew: { ref: JobRef; answer: string };
-  finish: { ref: JobRef; answer: string };
+  /** A customer's slots were made to agree with the host's list: ids of jobs that were ended, and that got a lease. */
+  reconcile: { customer: string; finished: string[]; restored: string[] };
   /** A pending lease ran out: no commit came within `pending`. All charges went back. */
   lapsed: { ref: JobRef };
+  /** Due jobs have been left alone for a day or longer: nobody sweeps. Told at most once an hour. */
+  unswept: { since: number };
   /** A bounded store had to forget remembered jobs. */
   'records-dropped': { count: number; reason: string };
-  /** The store failed; what the request was answered is `onStoreError`'s matter. */
-  'store-error': { operation: string; error: unknown };
+  /** A store that can be out of reach answered. */
+  'store-answered': { operation: string; durationMs: number };
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
   'store-switched': { to: 'store' | 'local' | 'allow' | 'deny'; partition: string };
   /** The store was told what happened while it could not be reached. `dropped` changes were too many to keep. */
@@ -93,11 +114,15 @@ export interface Context {
   tell: JobNews;
   openJobs: OpenJobs;
   plans: Plans | undefined;
+  /** Customers' overrides, at most a second old, for requests without an admission to tell them. */
+  overrides: Lookups<Override | null>;
   /** The store's limiter for a request rate, made once. */
   limiterOf(rate: CheckedRequestRate): RateLimiterAbstract;
   /** Forgets the limiters, and with them what they counted in memory. */
   resetLimiters(): void;
 }
+
+const OVERRIDE_FRESH_MS = 1000;
 
 type CheckedShared = { [K in keyof typeof sharedChecks]: ReturnType<(typeof sharedChecks)[K]> };
 
@@ -113,9 +138,14 @@ export function contextOf(options: CheckedShared, store: LimitStore, emit: Emit,
     clock,
     answers: options as AnswerOptions,
     emit,
-    tell: (operation, ref, answer) => emit(operation, { ref, answer }),
+    tell(operation, ref, answer) {
+      // A job that only its request holds has done all that it was for.
+      if (operation === 'finish') emit('finish', { ref, answer, state: 'completed' });
+      else emit(operation, { ref, answer });
+    },
     openJobs: new OpenJobs(store, pending, clock, failed),
     plans,
+    overrides: new Lookups({ find: (who) => store.override(who), clock, freshMs: OVERRIDE_FRESH_MS }),
     limiterOf({ name, limit, windowMs }) {
       const id = `${name} ${limit} ${windowMs}`;
       let limiter = limiters.get(id);

@@ -1,13 +1,13 @@
 import type { Request, RequestHandler } from 'express';
 import { checkOptions, func, optional } from '../options.js';
-import { rateChecks, rateLimitOf, type RateOptions } from '../plans/plan.js';
+import { rateChecks, rateLimitOf, type RateOptions } from '../plans/limits.js';
 import { admissionChecks, admitRequests, type AdmissionOptions } from './admission.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { noteLimit, standaloneContext } from './standalone.js';
 import { fixedTerms } from './terms.js';
 
 /** Options of `limits.creationRate()`. */
-export interface CreationRateOptions extends RateOptions, AdmissionOptions {
+export interface CreationRateOptions extends RateOptions, Omit<AdmissionOptions, 'cost'> {
   /** Counts apart by what it returns, such as a model's name. Not the customer: customers are always apart. */
   key?: (req: Request) => string;
 }
@@ -40,6 +40,6 @@ export const checkCreationRate = (options: CreationRateOptions): Checked =>
 
 export function creationRateOf(context: Context, checked: Checked): RequestHandler {
   const limit = rateLimitOf(checked);
-  noteLimit(context.store, limit);
+  noteLimit(context, limit);
   return admitRequests(context, 'creationRate', checked, fixedTerms(limit, context.pendingMs, checked.key));
 }

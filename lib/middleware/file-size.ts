@@ -203,7 +203,9 @@ async function watchBody(upload: Upload): Promise<void> {
   });
   res.once('close', tap.release);
   await tap.start();
-  if (!refused) next();
+  if (refused) return;
+  if (bodyOf(req) === 'aborted') answer(upload, uploadAborted());
+  else next();
 }
 
 const tapOf = (upload: Upload, maxContent: number, stop: (refusal: Refusal) => void): BodyTap =>

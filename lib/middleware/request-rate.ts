@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response, NextFunction } from 'express';
 import { RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
-import type { LimitState, Refusal } from '../decision.js';
+import type { LimitMode, LimitState, Refusal } from '../decision.js';
 import { ConfigError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
 import { customerOfRequest } from '../http/customer.js';
@@ -8,8 +8,9 @@ import { showLimits } from '../http/rate-limit-headers.js';
 import { setLimits } from '../http/request-state.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { checkOptions, func, having, optional } from '../options.js';
-import { requestRateChecks, type CheckedRequestRate, type RequestRateOptions } from '../plans/plan.js';
+import { requestRateChecks, type CheckedRequestRate, type RequestRateOptions } from '../plans/limits.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
+import { partFor } from './overrides.js';
 import { standaloneContext } from './standalone.js';
 import { storeUnavailable } from './store-unavailable.js';
 
@@ -32,6 +33,7 @@ const checks = {
   limit: optional(requestRateChecks.limit),
   window: optional(requestRateChecks.window),
   name: requestRateChecks.name,
+  mode: requestRateChecks.mode,
   limiter: optional(having<RateLimiterAbstract>('a limiter of rate-limiter-flexible', 'consume', 'get')),
   skip: optional(func<(req: Request) => boolean>()),
 };
@@ -66,15 +68,15 @@ export function requestRateOf(context: Context, checked: Checked): RequestHandle
   };
 }
 
-type Limiter = { name: string; limiter: RateLimiterAbstract };
-type LimiterOf = (customer: string) => Limiter | undefined | Promise<Limiter | undefined>;
+type Limiter = { name: string; limiter: RateLimiterAbstract; mode: LimitMode };
+type LimiterOf = (req: Request, customer: string) => Limiter | undefined | Promise<Limiter | undefined>;
 
 /** Which limiter counts a customer's requests: the given one, one of the given numbers, or one by the plan. */
-function limiterSource(context: Context, { name, limit, window, limiter }: Checked): LimiterOf {
-  if (limiter !== undefined) return () => ({ name, limiter });
+function limiterSource(context: Context, { name, limit, window, limiter, mode }: Checked): LimiterOf {
+  if (limiter !== undefined) return () => ({ name, limiter, mode });
   if (limit !== undefined && window !== undefined) {
-    const rate = { name, limit, windowMs: window };
-    return () => ({ name, limiter: context.limiterOf(rate) });
+    const rate = { name, limit, windowMs: window, mode };
+    return () => ({ name, limiter: context.limiterOf(rate), mode });
   }
   const { plans } = context;
   if (limit !== undefined || window !== undefined || plans === undefined) {
@@ -86,8 +88,9 @@ function limiterSource(context: Context, { name, limit, window, limiter }: Check
     );
   }
   const ofPlan = (rate: CheckedRequestRate | undefined): Limiter | undefined =>
-    rate && { name: rate.name, limiter: context.limiterOf(rate) };
-  return async (customer) => ofPlan((await plans.of(customer)).requestRate);
+    rate && { name: rate.name, limiter: context.limiterOf(rate), mode: rate.mode };
+  const part = partFor(context, plans, 'requestRate');
+  return async (req, customer) => ofPlan(await part(req, customer));
 }
 
 async function count(
@@ -101,7 +104,7 @@ async function count(
 ): Promise<boolean> {
   if (skip?.(req)) return true;
   const customer = await customerOfRequest(req, context.customer);
-  const found = await limiterOf(customer);
+  const found = await limiterOf(req, customer);
   if (found === undefined) return true;
   let result: RateLimiterRes;
   let refused = false;
@@ -129,6 +132,10 @@ async function count(
     problem: 'quota-exceeded',
     retryAfterMs: result.msBeforeNext,
   };
+  if (found.mode === 'shadow') {
+    context.emit('shadow-refusal', { customer, refusal });
+    return true;
+  }
   sendRefusal(refusal, answers, context.clock, req, res, next);
   return false;
 }
@@ -139,7 +146,7 @@ const isResult = (value: unknown): value is RateLimiterRes =>
   (typeof (value as RateLimiterRes | null)?.msBeforeNext === 'number' && !(value instanceof Error));
 
 function stateOf(
-  { name, limiter }: Limiter,
+  { name, limiter, mode }: Limiter,
   { consumedPoints, remainingPoints, msBeforeNext }: RateLimiterRes,
 ): LimitState {
   return {
@@ -150,6 +157,8 @@ function stateOf(
     remaining: Math.max(0, remainingPoints),
     resetAfterMs: Math.max(0, msBeforeNext),
     windowMs: limiter.duration * 1000,
-    mode: 'enforce',
+    unit: undefined,
+    per: undefined,
+    mode,
   };
 }

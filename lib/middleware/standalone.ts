@@ -13,15 +13,16 @@ const WARNED = 'warned';
 const namesOf = new WeakMap<LimitStore, Map<string, string>>();
 
 /**
- * Warns, once a name, when two middlewares give one counter of a store different numbers: they then count together, which
- * is seldom meant. It is no error, since a new release may well change a number.
+ * Warns, once a name, when two middlewares, or one and a plan, give one counter of a store different numbers: they then
+ * count together, which is seldom meant. It is no error, since a new release may well change a number.
  */
-export function noteLimit(store: LimitStore, limit: Limit): void {
+export function noteLimit({ store, plans }: Context, limit: Limit): void {
   const names = namesOf.get(store) ?? new Map<string, string>();
   namesOf.set(store, names);
   const numbers = JSON.stringify(limit);
-  const known = names.get(limit.name);
-  if (known === undefined) names.set(limit.name, numbers);
+  const planned = plans?.limitsNamed(limit.name).map((other) => JSON.stringify(other));
+  const known = names.get(limit.name) ?? planned?.find((other) => other !== numbers);
+  if (!names.has(limit.name)) names.set(limit.name, numbers);
   if (known === undefined || known === numbers || known === WARNED) return;
   names.set(limit.name, WARNED);
   process.emitWarning(

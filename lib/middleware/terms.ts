@@ -1,8 +1,8 @@
 import type { Request } from 'express';
 import { describe, RequestError } from '../errors.js';
 import { isId, MOST_ID_BYTES } from '../http/customer.js';
-import { REMEMBER_MS } from '../plans/plan.js';
 import type { Plans, ResolvedPlan } from '../plans/plans.js';
+import { REMEMBER_MS } from '../plans/terms.js';
 import type { Limit, Terms } from '../stores/store.js';
 
 /** Which limits a request is admitted on. */

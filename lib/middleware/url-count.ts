@@ -1,4 +1,5 @@
-import express, { type Request, type RequestHandler, type Response } from 'express';
+import type express from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { systemClock } from '../clock.js';
 import type { Refusal } from '../decision.js';
 import { answerChecks, answerSettings, type AnswerOptions } from '../http/answers.js';
@@ -23,7 +24,7 @@ import {
   type CheckedUrlCountLimits,
   type UrlCountLimits,
 } from '../uploads/body-limits.js';
-import { malformedBody, requestTooLarge } from '../uploads/refusals.js';
+import { malformedBody, requestTooLarge, uploadAborted } from '../uploads/refusals.js';
 import { mediaType } from '../uploads/types.js';
 import { asList, checkUrls, valuesAt } from '../uploads/urls.js';
 import { fileSizeHandlingChecks, fileSizeOf } from './file-size.js';
@@ -119,7 +120,7 @@ export function urlCountOf(
     const decide = async (): Promise<void> => {
       const limits = await limitsOf(req);
       if (limits === undefined) return next();
-      parse(req, res, (error?: unknown) => {
+      untilGone(parse, req, res, (error?: unknown) => {
         const known = error === undefined ? undefined : refusalOf(error, checked.maxRequest);
         if (error !== undefined && known === undefined) return next(error);
         try {
@@ -155,6 +156,30 @@ function countUrls(
   return undefined;
 }
 
+/** As Express's parsers report a client that went away. */
+const ABORTED = { type: 'request.aborted' };
+
+/** Express's parsers wait for ever for the rest of a compressed body whose client has gone. */
+function untilGone(
+  parse: RequestHandler,
+  req: Request,
+  res: Response,
+  next: (error?: unknown) => void,
+): void {
+  let over = false;
+  const settle = (error?: unknown): void => {
+    if (over) return;
+    over = true;
+    req.off('close', closed);
+    next(error);
+  };
+  const closed = (): void => {
+    if (!req.readableEnded) settle(ABORTED);
+  };
+  req.once('close', closed);
+  void parse(req, res, settle);
+}
+
 /**
  * Parses a body that nobody has parsed: JSON and plain forms by Express's own parsers, forms of fields by `fileSize`'s
  * without files. `fileSize` counts in front of all of them.
@@ -178,13 +203,18 @@ function bodyParser(handling: CheckedUrlCountHandling, inherited: AnswerOptions)
     },
     inherited,
   );
-  const json = express.json({ limit: maxRequest, type: () => true });
-  const urlencoded = express.urlencoded({ limit: maxRequest, extended: true });
+  // Only here, so that workers can use this package without Express.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { json: jsonParser, urlencoded: formParser } = require('express') as typeof express;
+  const json = jsonParser({ limit: maxRequest, type: () => true });
+  const urlencoded = formParser({ limit: maxRequest, extended: true });
   return (req, res, next) => {
     const type = mediaType(req.headers['content-type']);
     const isJson = /^application\/(?:json|.+\+json)$/.test(type);
     const parser = isJson ? json : type === 'application/x-www-form-urlencoded' ? urlencoded : undefined;
-    if (bodyOf(req) !== 'unread' || (parser === undefined && !isMultipart(req))) return next();
+    const body = bodyOf(req);
+    if (body === 'aborted') return next(ABORTED);
+    if (body !== 'unread' || (parser === undefined && !isMultipart(req))) return next();
     receive(req, res, (error?: unknown) => {
       if (error !== undefined || parser === undefined) next(error);
       else parser(req, res, next);
@@ -196,5 +226,6 @@ function bodyParser(handling: CheckedUrlCountHandling, inherited: AnswerOptions)
 function refusalOf(error: unknown, maxRequest: number): Refusal | undefined {
   const { type, message } = error as { type?: string; message: string };
   if (type === 'entity.too.large') return requestTooLarge(maxRequest);
+  if (type === ABORTED.type) return uploadAborted();
   return typeof type === 'string' ? malformedBody(message) : undefined;
 }

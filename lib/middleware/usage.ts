@@ -1,12 +1,13 @@
 import type { Request, RequestHandler, Response, NextFunction } from 'express';
-import type { LimitKind, LimitMode, LimitState } from '../decision.js';
+import type { LimitKind, LimitMode, LimitState, QuotaPeriod } from '../decision.js';
 import { StoreError } from '../errors.js';
 import { answerChecks, answerSettings, type AnswerOptions, type AnswerSettings } from '../http/answers.js';
 import { customerOfRequest } from '../http/customer.js';
 import { sendRefusal } from '../http/send-refusal.js';
 import { checkOptions } from '../options.js';
 import type { Plans } from '../plans/plans.js';
-import type { JobState, LimitStore, StoredJob } from '../stores/store.js';
+import { periodAt } from '../stores/period.js';
+import type { JobState, Override, StoredJob } from '../stores/store.js';
 import { planCheck, plansOf, type StandaloneAdmissionOptions } from './admission.js';
 import { sharedChecks, type Context, type SharedOptions } from './context.js';
 import { standaloneContext } from './standalone.js';
@@ -19,6 +20,8 @@ export interface CustomerUsage {
   limits: LimitUsage[];
   /** The jobs that hold the customer's slots, oldest first. */
   running: RunningJob[];
+  /** Finished jobs whose results are kept, those that expire first first: at most 100. */
+  kept: KeptJob[];
 }
 
 export interface LimitUsage {
@@ -34,11 +37,21 @@ export interface LimitUsage {
   /** The window in seconds; `null` for limits that have none. */
   window: number | null;
   mode: LimitMode;
+  /** `true` where an override holds instead of the plan; missing where not. */
+  overridden?: true;
+  /** Of a quota: what is counted. */
+  unit?: string;
+  /** Of a quota: per which calendar period in UTC, or `stored`. */
+  per?: QuotaPeriod;
+  /** Of a quota: when its period ends, an ISO date; `null` for what is stored. */
+  resetsAt?: string | null;
 }
 
 export interface RunningJob {
   id: string;
   state: JobState;
+  /** Whole seconds since its admission. */
+  age: number;
   /** ISO date. */
   admittedAt: string;
   /** ISO date; `null` while the job is pending. */
@@ -47,11 +60,24 @@ export interface RunningJob {
   leaseUntil: string | null;
 }
 
+export interface KeptJob {
+  id: string;
+  state: JobState;
+  /** ISO date. */
+  finishedAt: string | null;
+  /** ISO date: when its results expire. Those of a pinned job don't. */
+  resultsExpireAt: string | null;
+  /** ISO date: when the job is forgotten. */
+  metadataExpireAt: string | null;
+  pinned: boolean;
+}
+
 /** Options of `usage` where it is used alone. */
 export interface StandaloneUsageOptions extends SharedOptions, Pick<StandaloneAdmissionOptions, 'plan'> {}
 
 /**
- * Answers with the customer's own limits: used, remaining, reset, and who holds the slots. Charges nothing.
+ * Answers with the customer's own limits: used, remaining, reset, who holds the slots, and which results are kept until when.
+ * Charges nothing.
  *
  * @example
  * app.get('/limits', limits.usage());
@@ -84,7 +110,7 @@ async function answer(
 ): Promise<void> {
   const customer = await customerOfRequest(req, context.customer);
   try {
-    const found = await usageOfCustomer(context.store, plans, customer);
+    const found = await usageOfCustomer(context, plans, customer);
     res.set('Cache-Control', 'no-store').json(found);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
@@ -93,29 +119,29 @@ async function answer(
   }
 }
 
+const MOST_KEPT = 100;
+
 export async function usageOfCustomer(
-  store: LimitStore,
+  { store, clock }: Pick<Context, 'store' | 'clock'>,
   plans: Plans,
   customer: string,
 ): Promise<CustomerUsage> {
   const { name, terms } = await plans.of(customer);
-  const { limits, running } = await store.usage(customer, terms.limits);
-  return { plan: name ?? null, limits: limits.map(limitUsage), running: running.map(runningJob) };
+  const { limits, running, kept, override } = await store.usage(customer, terms.limits, MOST_KEPT);
+  const now = clock.wallNow();
+  return {
+    plan: name ?? null,
+    limits: limits.map((limit) => limitUsage(limit, override, now)),
+    running: running.map((job) => runningJob(job, now)),
+    kept: kept.map(keptJob),
+  };
 }
 
 const finite = (value: number): number | null => (value === Infinity ? null : value);
 
-function limitUsage({
-  name,
-  kind,
-  limit,
-  used,
-  remaining,
-  resetAfterMs,
-  windowMs,
-  mode,
-}: LimitState): LimitUsage {
-  return {
+function limitUsage(state: LimitState, override: Override | undefined, now: number): LimitUsage {
+  const { name, kind, limit, used, remaining, resetAfterMs, windowMs, mode, unit, per } = state;
+  const usage: LimitUsage = {
     name,
     kind,
     limit: finite(limit),
@@ -125,17 +151,33 @@ function limitUsage({
     window: windowMs === undefined ? null : windowMs / 1000,
     mode,
   };
+  if (override?.limits.some((set) => set.name === name && set.kind === kind)) usage.overridden = true;
+  if (unit === undefined || per === undefined) return usage;
+  const { end } = periodAt(per, now);
+  return { ...usage, unit, per, resetsAt: end === Infinity ? null : new Date(end).toISOString() };
 }
 
 const date = (epochMs: number | undefined): string | null =>
   epochMs === undefined ? null : new Date(epochMs).toISOString();
 
-function runningJob({ ref, state, admittedAt, startedAt, leaseUntil }: StoredJob): RunningJob {
+function runningJob({ ref, state, admittedAt, startedAt, leaseUntil }: StoredJob, now: number): RunningJob {
   return {
     id: ref.id,
     state,
+    age: Math.max(0, Math.floor((now - admittedAt) / 1000)),
     admittedAt: new Date(admittedAt).toISOString(),
     startedAt: date(startedAt),
     leaseUntil: date(leaseUntil),
+  };
+}
+
+function keptJob({ ref, state, finishedAt, resultsExpireAt, metadataExpireAt, pinned }: StoredJob): KeptJob {
+  return {
+    id: ref.id,
+    state,
+    finishedAt: date(finishedAt),
+    resultsExpireAt: date(resultsExpireAt),
+    metadataExpireAt: date(metadataExpireAt),
+    pinned: pinned !== undefined,
   };
 }

@@ -1,7 +1,10 @@
 import type { Clock } from '../clock.js';
 import { ConfigError, RequestError } from '../errors.js';
-import { checkPlan, termsOfPlan, type CheckedPlan, type Plan } from './plan.js';
-import type { Terms } from '../stores/store.js';
+import type { Limit, Terms } from '../stores/store.js';
+import { Lookups } from './lookups.js';
+import { checkPlan, completePlan, type CheckedPlan, type Plan } from './plan.js';
+import { checkPlanSet, completePlans, withInherited, type PlanSet } from './plan-set.js';
+import { termsOfPlan } from './terms.js';
 
 /** Says which plan a customer has: its name, or the plan itself. */
 export type PlanOf = (customer: string) => string | Plan | Promise<string | Plan>;
@@ -11,29 +14,37 @@ export interface ResolvedPlan extends CheckedPlan {
   terms: Terms;
 }
 
-interface Lookup {
-  /** A promise while it is under way, and never one that failed. */
-  plan: ResolvedPlan | Promise<ResolvedPlan>;
-  until: number;
-}
+const FRESH_MS = 60_000;
+/** How long the last known plan goes on when looking it up fails. */
+const STALE_MS = 3_600_000;
 
-const LOOKUP_MS = 60_000;
-/** Customers whose plan is kept; the one looked up longest ago makes room. */
-const MOST_LOOKUPS = 10_000;
+/** Told when a customer's last known plan goes on because looking it up failed. */
+export type OnStale = (customer: string, error: unknown) => void;
 
 /** The plans there are, and which customer has which: looked up once per customer and minute, by one call at a time. */
 export class Plans {
+  #set: PlanSet = new Map();
   #plans = new Map<string, ResolvedPlan>();
-  readonly #lookups = new Map<string, Lookup>();
   /** Plans given as objects rather than names, checked once each. */
   #inline = new WeakMap<object, ResolvedPlan>();
+  /** What `plan(customer)` said. */
+  readonly #said: Lookups<string | Plan>;
 
+  /** @param plans Plans by name, or the JSON text of them. */
   constructor(
     plans: unknown,
     private readonly planOf: PlanOf | undefined,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly pendingMs: number,
+    onStale: OnStale = () => undefined,
   ) {
+    this.#said = new Lookups({
+      find: (customer) => this.#ask(customer),
+      clock,
+      freshMs: FRESH_MS,
+      staleMs: STALE_MS,
+      onStale,
+    });
     this.set(plans);
   }
 
@@ -44,24 +55,9 @@ export class Plans {
    */
   set(plans: unknown): void {
     if (plans === undefined && this.planOf !== undefined) return;
-    if (
-      typeof plans !== 'object' ||
-      plans === null ||
-      Array.isArray(plans) ||
-      Object.keys(plans).length === 0
-    ) {
-      throw new ConfigError(
-        'CONFIG_INVALID_OPTION',
-        'plans',
-        'an object with at least one plan by its name',
-        plans,
-      );
-    }
-    const checked = new Map<string, ResolvedPlan>();
-    for (const [name, plan] of Object.entries(plans)) {
-      checked.set(name, this.#resolve(checkPlan(name, plan, `plans.${name}`)));
-    }
-    if (this.planOf === undefined && checked.size > 1) {
+    const set = checkPlanSet(plans);
+    const complete = completePlans(set);
+    if (this.planOf === undefined && complete.length > 1) {
       throw new ConfigError(
         'CONFIG_MISSING_OPTION',
         'plan',
@@ -69,9 +65,10 @@ export class Plans {
         undefined,
       );
     }
-    this.#plans = checked;
+    this.#set = set;
+    this.#plans = new Map(complete.map((plan) => [plan.name!, this.#resolve(plan)]));
     this.#inline = new WeakMap();
-    this.#lookups.clear();
+    this.#said.expire();
   }
 
   /**
@@ -81,40 +78,41 @@ export class Plans {
    */
   of(customer: string): ResolvedPlan | Promise<ResolvedPlan> {
     if (this.planOf === undefined) return this.#plans.values().next().value as ResolvedPlan;
-    const known = this.#lookups.get(customer);
-    const now = this.clock.now();
-    if (known !== undefined && known.until > now) return known.plan;
-    const lookup: Lookup = { plan: this.#lookUp(customer, this.planOf), until: now + LOOKUP_MS };
-    this.#keep(customer, lookup);
-    return lookup.plan;
+    const said = this.#said.get(customer);
+    return said instanceof Promise
+      ? said.then((found) => this.#planOrForget(customer, found))
+      : this.#planOrForget(customer, said);
   }
 
-  #keep(customer: string, lookup: Lookup): void {
-    this.#lookups.delete(customer);
-    if (this.#lookups.size >= MOST_LOOKUPS) {
-      this.#lookups.delete(this.#lookups.keys().next().value as string);
-    }
-    this.#lookups.set(customer, lookup);
-    Promise.resolve(lookup.plan).then(
-      (plan) => (lookup.plan = plan),
-      () => {
-        if (this.#lookups.get(customer) === lookup) this.#lookups.delete(customer);
-      },
-    );
+  /** The limits of that name, of all plans that have one. */
+  limitsNamed(wanted: string): Limit[] {
+    return [...this.#plans.values()].flatMap(({ limits }) => limits.filter(({ name }) => name === wanted));
   }
 
   /** Forgets which customer has which plan; they are looked up anew. */
   forget(): void {
-    this.#lookups.clear();
+    this.#said.forget();
   }
 
-  async #lookUp(customer: string, planOf: PlanOf): Promise<ResolvedPlan> {
-    let found: string | Plan;
+  async #ask(customer: string): Promise<string | Plan> {
     try {
-      found = await planOf(customer);
+      return await this.planOf!(customer);
     } catch (cause) {
       throw new RequestError('PLAN_FAILED', 500, `plan(customer) failed: ${String(cause)}`, { cause });
     }
+  }
+
+  /** A wrong answer is not kept: it may be put right any moment. */
+  #planOrForget(customer: string, found: string | Plan): ResolvedPlan {
+    try {
+      return this.#planIn(found);
+    } catch (error) {
+      this.#said.forget(customer);
+      throw error;
+    }
+  }
+
+  #planIn(found: string | Plan): ResolvedPlan {
     if (typeof found !== 'string') return this.#inlinePlan(found);
     const plan = this.#plans.get(found);
     if (plan !== undefined) return plan;
@@ -129,8 +127,10 @@ export class Plans {
   #inlinePlan(plan: Plan): ResolvedPlan {
     const known = typeof plan === 'object' && plan !== null ? this.#inline.get(plan) : undefined;
     if (known !== undefined) return known;
+    const path = 'plan(customer)';
     try {
-      const resolved = this.#resolve(checkPlan(undefined, plan, 'plan(customer)'));
+      const keys = withInherited(checkPlan(plan, path), path, this.#set);
+      const resolved = this.#resolve(completePlan(undefined, keys, path));
       this.#inline.set(plan, resolved);
       return resolved;
     } catch (cause) {

@@ -1,6 +1,9 @@
 import { admissionContract } from './contract/admission.js';
 import { customerContract } from './contract/customers.js';
 import { leaseContract } from './contract/leases.js';
+import { quotaContract } from './contract/quotas.js';
+import { retentionContract } from './contract/retention.js';
+import { sweepingContract } from './contract/sweeping.js';
 import { stateContract } from './contract/states.js';
 import type { ContractOptions, StoreHarness, Suite } from './harness.js';
 
@@ -35,4 +38,7 @@ export function storeContract(options: ContractOptions): void {
   stateContract(suite);
   leaseContract(suite);
   customerContract(suite);
+  retentionContract(suite);
+  sweepingContract(suite);
+  quotaContract(suite);
 }

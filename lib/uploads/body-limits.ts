@@ -9,9 +9,9 @@ export interface FileSizeLimits {
   maxRequest?: Size;
   /** How many files a form may hold. @default 100 */
   maxFiles?: number;
-  /** How many fields a form may hold. @default 1000 */
+  /** How many fields a form may hold, and file inputs in which nothing was chosen. @default 1000 */
   maxFields?: number;
-  /** How much a form's fields may hold together; they are kept in memory. @default '1mb' */
+  /** How much a form's fields may hold together with their names; they are kept in memory. @default '1mb' */
   maxFieldBytes?: Size;
   /**
    * The media types that files may have, such as `video/mp4` or `image/*`, as their client declares them: of a form's

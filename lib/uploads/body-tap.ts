@@ -63,6 +63,8 @@ export class BodyTap {
   #rest: RestWatcher | undefined;
   #severed = false;
   #ended = false;
+  /** Goes on without what is still being decoded. */
+  #giveUp: (() => void) | undefined;
 
   /** @param stop Called at most once, when the body must not be read further. The tap is severed then. */
   constructor(req: IncomingMessage, limits: TapLimits, stop: (refusal: Refusal) => void) {
@@ -73,7 +75,7 @@ export class BodyTap {
     this.#read = req._read.bind(req);
   }
 
-  /** Starts to count. When it resolves, what had arrived before is counted too. */
+  /** Starts to count. When it resolves, what had arrived before is counted too, or the request is over. */
   async start(): Promise<void> {
     const req = this.#req;
     const encoding = (req.headers['content-encoding'] ?? 'identity').toLowerCase();
@@ -114,6 +116,7 @@ export class BodyTap {
     this.#req.off('close', this.release);
     if (!this.#severed) this.#decoder?.removeAllListeners('data').destroy();
     if (!this.#req.complete) this.#rest?.end();
+    this.#giveUp?.();
   };
 
   #take(chunk: Buffer | null): boolean {
@@ -182,6 +185,7 @@ export class BodyTap {
   #decodeEarlier(decoder: Decoder): Promise<void> {
     const req = this.#req;
     return new Promise((resolve) => {
+      this.#giveUp = resolve;
       decoder.on('data', (decoded: Buffer) => {
         this.#content += decoded.length;
         if (this.#content > this.#limits.maxContent) {

@@ -17,8 +17,10 @@ export function bodyOf(req: IncomingMessage): 'none' | 'unread' | 'read' | 'abor
   if (req.headers['transfer-encoding'] === undefined && Number(req.headers['content-length'] ?? 0) === 0) {
     return 'none';
   }
-  if (req.destroyed && !req.complete) return 'aborted';
-  if (req.readableEnded || req.destroyed || req.readableFlowing === true) return 'read';
+  if (req.readableEnded) return 'read';
+  // Also where all of it had come: what nobody has read by then is lost.
+  if (req.destroyed) return 'aborted';
+  if (req.readableFlowing === true) return 'read';
   return req.readableDidRead && !putBack.has(req) ? 'read' : 'unread';
 }
 

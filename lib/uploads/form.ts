@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Refusal } from '../decision.js';
 import { RequestError } from '../errors.js';
+import { searchFaster } from './boundary-search.js';
 import {
   fieldsTooLarge,
   fileTooLarge,
@@ -21,7 +22,7 @@ export interface FormLimits {
   maxFile: number;
   maxFiles: number;
   maxFields: number;
-  /** Bytes of all fields' values together; they are held in memory. */
+  /** Bytes of all fields' names and values together; they are held in memory. */
   maxFieldBytes: number;
   /** Media types that files may say they have. @default all */
   types?: string[] | undefined;
@@ -65,19 +66,26 @@ export class FormReader {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      const { maxFile, maxFieldBytes } = this.#limits;
+      const { maxFile, maxFiles, maxFields, maxFieldBytes } = this.#limits;
       let parser: busboy.Busboy;
       try {
         // busboy cuts off at its limit also what is just as long, so it gets one more.
-        const limits = { fileSize: maxFile + 1, fieldSize: maxFieldBytes + 1 };
+        const limits = {
+          fileSize: maxFile + 1,
+          fieldSize: maxFieldBytes + 1,
+          parts: maxFields + maxFiles + 1,
+        };
         parser = busboy({ headers: this.#req.headers, defParamCharset: 'utf8', limits });
       } catch (error) {
         this.stop(malformedBody((error as Error).message));
         return;
       }
       this.#parser = parser;
+      searchFaster(parser);
       parser.on('field', (name: string | undefined, value) => this.#field(name, value));
       parser.on('file', (name: string | undefined, stream, info) => this.#file(name, stream, info));
+      // Parts that are neither, which tell nothing of themselves.
+      parser.on('partsLimit', () => this.stop(tooManyFields(maxFields)));
       parser.on('error', (error) => this.stop(malformedBody((error as Error).message)));
       parser.on('finish', () => {
         this.#parsed = true;
@@ -99,8 +107,8 @@ export class FormReader {
   }
 
   readonly #aborted = (): void => {
-    // A request that has all arrived closes too, perhaps before its last file is stored.
-    if (!this.#req.complete) this.stop(uploadAborted());
+    // A request that was read to its end closes too, perhaps before its last file is stored.
+    if (!this.#req.readableEnded) this.stop(uploadAborted());
   };
 
   #settle(): boolean {
@@ -127,9 +135,8 @@ export class FormReader {
   #field(name: string | undefined, value: string): void {
     if (this.#settled) return;
     if (name === undefined) return this.stop(malformedBody('a field has no name'));
-    this.#fields += 1;
-    if (this.#fields > this.#limits.maxFields) return this.stop(tooManyFields(this.#limits.maxFields));
-    this.#fieldBytes += Buffer.byteLength(value);
+    if (!this.#addField()) return;
+    this.#fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     if (this.#fieldBytes > this.#limits.maxFieldBytes) {
       return this.stop(fieldsTooLarge(this.#limits.maxFieldBytes));
     }
@@ -140,11 +147,21 @@ export class FormReader {
     else fields[name] = [earlier, value];
   }
 
+  #addField(): boolean {
+    this.#fields += 1;
+    if (this.#fields <= this.#limits.maxFields) return true;
+    this.stop(tooManyFields(this.#limits.maxFields));
+    return false;
+  }
+
   #file(fieldname: string | undefined, stream: Readable, info: busboy.FileInfo): void {
     // A parser that is destroyed destroys the open file with an error that is told elsewhere.
     stream.on('error', () => {});
     // A browser sends a nameless file where none was chosen.
-    if (this.#settled || !info.filename) return void stream.resume();
+    if (this.#settled || !info.filename) {
+      if (!this.#settled) this.#addField();
+      return void stream.resume();
+    }
     if (fieldname === undefined) return this.stop(malformedBody('a file has no field name'));
     const { types, maxFile, maxFiles } = this.#limits;
     const file: UploadedFile = {

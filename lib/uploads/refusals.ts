@@ -2,7 +2,11 @@ import bytes from 'bytes';
 import type { Refusal } from '../decision.js';
 import type { ErrorCode } from '../errors.js';
 
-/** A refusal by what the body holds. It carries no wait: the same body would be refused again. */
+/**
+ * A refusal by what the body holds. It carries no wait: the same body would be refused again.
+ *
+ * @param limit The option that refuses, as `max-file` for `maxFile`; of an option that is called `limit` the middleware.
+ */
 function bodyRefusal(
   status: number,
   code: ErrorCode,
@@ -92,7 +96,7 @@ export function malformedBody(why: string): Refusal {
 
 export function uploadTimeout(idleMs: number): Refusal {
   const message = `Nothing of the body came for ${idleMs / 1000} s.`;
-  return bodyRefusal(408, 'UPLOAD_TIMEOUT', message, { idleTimeout: idleMs / 1000 });
+  return bodyRefusal(408, 'UPLOAD_TIMEOUT', message, { allowed: idleMs / 1000 }, 'idle-timeout');
 }
 
 export function uploadAborted(): Refusal {
@@ -106,10 +110,22 @@ export function tooManyUrls(allowed: number, received: number): Refusal {
   return bodyRefusal(413, 'TOO_MANY_URLS', message, { allowed, received }, 'url-count');
 }
 
-/** One URL of the list, by its place in it. The URL itself is repeated without its user and password. */
-export function badUrl(code: ErrorCode, why: string, index: number, url?: string): Refusal {
+/** Why one URL of the list is refused. */
+export interface BadUrl {
+  code: ErrorCode;
+  /** What follows `URL 3` in a sentence. */
+  why: string;
+  /** Its place in the list, from 0. */
+  index: number;
+  /** As it is repeated to the client: without its user and password. */
+  url?: string | undefined;
+  /** The option that refuses it; missing for what no option allows. */
+  limit?: string;
+}
+
+export function badUrl({ code, why, index, url, limit }: BadUrl): Refusal {
   const info = { index, ...(url === undefined ? {} : { url: short(url, 200) }) };
-  return bodyRefusal(422, code, `URL ${index + 1} ${why}.`, info, 'url-count');
+  return bodyRefusal(422, code, `URL ${index + 1} ${why}.`, info, limit);
 }
 
 const short = (text: string, length = 100): string =>

@@ -15,7 +15,7 @@ export function removeWhenAnswered(res: ServerResponse, files: UploadedFile[]): 
     for (const { path } of files) if (path !== undefined) void rm(path, { force: true }).catch(() => {});
   };
   let grace: NodeJS.Timeout | undefined;
-  res.once('close', () => {
+  const closed = (): void => {
     if (res.writableEnded) return remove();
     // The client is gone, the handler may not know. Ending a closed response emits nothing, so the call must be seen.
     grace = setTimeout(remove, GRACE_MS).unref();
@@ -24,5 +24,8 @@ export function removeWhenAnswered(res: ServerResponse, files: UploadedFile[]): 
       remove();
       return end(...args);
     };
-  });
+  };
+  // The client may have gone while its last file was stored.
+  if (res.closed) closed();
+  else res.once('close', closed);
 }

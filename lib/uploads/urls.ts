@@ -28,19 +28,16 @@ export function checkUrls(list: unknown[], rules: UrlRules): CheckedUrls | Refus
   for (const [index, entry] of list.entries()) {
     const url = parse(entry);
     if (url === undefined) {
-      return badUrl(
-        'URL_INVALID',
-        'is not an absolute URL',
-        index,
-        typeof entry === 'string' ? entry : undefined,
-      );
+      const text = typeof entry === 'string' ? entry : undefined;
+      return badUrl({ code: 'URL_INVALID', why: 'is not an absolute URL', index, url: text });
     }
     const refusal = checkUrl(url, index, rules);
     if (refusal !== undefined) return refusal;
     url.hash = '';
     const first = seen.get(url.href);
     if (first !== undefined && !rules.duplicates) {
-      return badUrl('DUPLICATE_URL', `is the same as URL ${first + 1}`, index, url.href);
+      const why = `is the same as URL ${first + 1}`;
+      return badUrl({ code: 'DUPLICATE_URL', why, index, url: url.href, limit: 'duplicates' });
     }
     seen.set(url.href, index);
     urls.push(url.href);
@@ -57,19 +54,16 @@ function parse(entry: unknown): URL | undefined {
 function checkUrl(url: URL, index: number, rules: UrlRules): Refusal | undefined {
   const scheme = url.protocol.slice(0, -1);
   if (!rules.schemes.includes(scheme)) {
-    const allowed = rules.schemes.join(', ');
-    return badUrl(
-      'URL_SCHEME',
-      `has the scheme '${scheme}', allowed are ${allowed}`,
-      index,
-      withoutSecrets(url),
-    );
+    const why = `has the scheme '${scheme}', allowed are ${rules.schemes.join(', ')}`;
+    return badUrl({ code: 'URL_SCHEME', why, index, url: withoutSecrets(url), limit: 'schemes' });
   }
   if (url.username !== '' || url.password !== '') {
-    return badUrl('URL_CREDENTIALS', 'has a user or a password in it', index, withoutSecrets(url));
+    const why = 'has a user or a password in it';
+    return badUrl({ code: 'URL_CREDENTIALS', why, index, url: withoutSecrets(url) });
   }
   if (!rules.privateAddresses && isPrivateHost(url.hostname)) {
-    return badUrl('PRIVATE_ADDRESS', `leads to '${url.hostname}', which is not public`, index, url.href);
+    const why = `leads to '${url.hostname}', which is not public`;
+    return badUrl({ code: 'PRIVATE_ADDRESS', why, index, url: url.href, limit: 'private-addresses' });
   }
   return undefined;
 }
@@ -101,8 +95,8 @@ export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);
   if (parsed.range() !== 'unicast') return false;
-  // ::/96 once stood for IPv4 addresses; ::7f00:1 reads as unicast.
-  return parsed.kind() === 'ipv4' || !parsed.match(ipaddr.IPv6.parse('::'), 96);
+  // Nothing else of IPv6 is given out (RFC 4291); ::7f00:1, once a form of 127.0.0.1, reads as unicast too.
+  return parsed.kind() === 'ipv4' || parsed.match(ipaddr.IPv6.parse('2000::'), 3);
 }
 
 /**

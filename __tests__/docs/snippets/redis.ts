@@ -2,7 +2,7 @@ import type { Express, Request } from 'express';
 import { Redis } from 'ioredis';
 import type { Pool } from 'pg';
 import { RateLimiterMemory, RateLimiterPostgres } from 'rate-limiter-flexible';
-import { jobLimits, requestRate, type JobRef, type LimitStore } from 'express-job-limits';
+import { jobLifecycle, jobLimits, requestRate, type JobRef, type LimitStore } from 'express-job-limits';
 import { FailoverStore } from '../../../lib/stores/failover/failover-store.js';
 import { RedisStore } from '../../../lib/stores/redis/redis-store.js';
 
@@ -22,7 +22,8 @@ export function onRedis(url: string) {
 
 export async function worker(store: LimitStore, ref: JobRef): Promise<void> {
   // #region worker
-  await store.finish(ref, { state: 'completed' });
+  const jobs = jobLifecycle({ store });
+  await jobs.finish(ref, { state: 'completed' });
   // #endregion
 }
 

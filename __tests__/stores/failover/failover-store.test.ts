@@ -60,6 +60,20 @@ function scene(options: Partial<FailoverOptions> = {}) {
 const terms = termsOf(rate(8, MINUTE), slots(8));
 
 describe('FailoverStore', () => {
+  test('tells after how long the store answered, and of no call that it failed at', async () => {
+    const { failover, events, goOut } = scene({ processes: 1 });
+    const answered = () => events.filter(({ type }) => type === 'store-answered');
+    await failover.admit(request(terms));
+    await failover.usage('acme', terms.limits);
+    expect(answered()).toEqual([
+      { type: 'store-answered', operation: 'admit', durationMs: expect.any(Number) as number },
+      { type: 'store-answered', operation: 'usage', durationMs: expect.any(Number) as number },
+    ]);
+    await goOut('fails');
+    await failover.admit(request(terms));
+    expect(answered()).toHaveLength(2);
+  });
+
   test('local: goes on with this process’s share, at least 1', async () => {
     const { failover, goOut } = scene({ processes: 4 });
     await goOut('fails');
@@ -208,6 +222,19 @@ describe('FailoverStore', () => {
     expect(await usedOf(shared, terms)).toMatchObject({ concurrency: 4 });
   });
 
+  test('closed while it looks whether the store is out, it does not look again', async () => {
+    const { failover, world, clock, switches } = scene();
+    world.weather = 'fails';
+    const failed = failover.override('anybody').catch(() => null);
+    await failover.close();
+    await failed;
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    const { calls } = world;
+    clock.advance(5_000);
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    expect([world.calls - calls, switches()]).toEqual([0, []]);
+  });
+
   test('limiter() counts on by the share, or refuses, or allows', () => {
     const options = { keyPrefix: 'x', points: 100, duration: 60 };
     const points = (more: Partial<FailoverOptions>) => {
@@ -223,5 +250,31 @@ describe('FailoverStore', () => {
 
   test('local needs to know how many processes there are', () => {
     expect(() => scene({ onStoreError: 'local' })).toThrow(/FailoverStore\.processes/);
+  });
+
+  test('what jobs used and leave behind counts, also of those that were made and have ended during an outage', async () => {
+    const { failover, shared, goOut, comeBack } = scene({ processes: 2 });
+    const quota = {
+      kind: 'quota',
+      name: 'pages',
+      unit: 'pages',
+      per: 'month',
+      limit: 100,
+      mode: 'enforce',
+    } as const;
+    const kept = { ...termsOf(slots(8), quota), retention: { resultsMs: MINUTE, metadataMs: MINUTE } };
+    await goOut('fails');
+    const job = { ...request(kept), amounts: { pages: 30 } };
+    expect((await failover.admit(job)).allowed).toBe(true);
+    expect((await failover.admit({ ...request(kept), amounts: { pages: 30 } })).allowed).toBe(false);
+    await failover.commit(job.ref, job.run);
+    expect(await failover.finish(job.ref, { state: 'completed', units: { pages: 42 } })).toBe('finished');
+    const undone = { ...request(kept), amounts: { pages: 5 } };
+    await failover.admit(undone);
+    await failover.refund(undone.ref, undone.run);
+    await comeBack();
+    expect(await usedOf(shared, kept)).toEqual({ concurrency: 0, pages: 42 });
+    const { finishedAt, resultsExpireAt } = (await shared.job(job.ref))!;
+    expect(resultsExpireAt).toBe(finishedAt! + MINUTE);
   });
 });

@@ -75,9 +75,9 @@ describe('MemoryStore is bounded', () => {
 
   it('an override is never forgotten', async () => {
     const { clock, store } = storeOf({});
-    await store.setOverride('acme', [terms.limits[0]!]);
+    await store.setOverride('acme', { limits: [terms.limits[0]!] });
     for (let i = 0; i < 50; i += 1) clock.advance(24 * 3_600_000);
-    expect(await store.override('acme')).toEqual([terms.limits[0]]);
+    expect((await store.override('acme'))?.limits).toEqual([terms.limits[0]]);
   });
 
   it('its one timer runs only while there is something to keep', async () => {

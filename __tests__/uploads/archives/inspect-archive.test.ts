@@ -105,8 +105,8 @@ test('an inspection ends when its time is over', async () => {
     ok: false,
     code: 'ARCHIVE_INSPECTION_TIMEOUT',
     message: 'the archive takes too long to inspect',
-    limit: 'maxInspect',
-    allowed: 1,
+    limit: 'max-inspect',
+    allowed: 0.001,
   });
 });
 

@@ -7,12 +7,14 @@ import { MemoryStore } from '../memory/memory-store.js';
 import {
   storeMethods,
   type AdmitRequest,
+  type Claim,
   type Decision,
   type JobRef,
   type Limit,
   type LimiterOptions,
   type LimitStore,
   type Outcome,
+  type Override,
   type StoredJob,
   type StoreEvent,
   type Terms,
@@ -106,6 +108,7 @@ export class FailoverStore implements LimitStore {
       timeoutMs: timeout,
       clock,
       failed: (operation, error) => this.#emit({ type: 'store-error', operation, error }),
+      answered: (operation, durationMs) => this.#emit({ type: 'store-answered', operation, durationMs }),
       out: (partition) => this.#emit({ type: 'store-switched', to: this.#mode, partition }),
       returns: (partition) =>
         this.#writeJournal((customer) => this.#partitions.nameOf(customer) === partition),
@@ -115,8 +118,7 @@ export class FailoverStore implements LimitStore {
         void this.#writeLate();
       },
     });
-    const pass = (event: StoreEvent): void => this.#emit(event);
-    this.#unsubscribe = [store.subscribe(pass), this.#local.subscribe(pass)];
+    this.#unsubscribe = [store, this.#local].map((from) => from.subscribe(this.#emit));
   }
 
   admit(request: AdmitRequest): Promise<Decision> {
@@ -176,31 +178,30 @@ export class FailoverStore implements LimitStore {
       ref.customer,
       () => this.#store.finish(ref, outcome),
       async () => {
-        const answer = this.#isLocal(ref) ? await this.#local.finish(ref, outcome) : 'finished';
-        if (answer === 'finished') this.#journal.finished(ref, outcome);
+        const answer = this.#isLocal(ref)
+          ? await this.#local.finish(ref, { state: outcome.state })
+          : 'finished';
+        if (answer === 'finished' || answer === 'unsettled') this.#journal.finished(ref, outcome);
         return answer;
       },
     );
   }
 
   /** While the store is out, where the customer stands at this process's share. Only `'local'` knows. */
-  usage(customer: string, limits: readonly Limit[]): Promise<Usage> {
+  usage(customer: string, limits: readonly Limit[], kept?: number): Promise<Usage> {
     return this.#either(
       'usage',
       customer,
-      () => this.#store.usage(customer, limits),
-      this.#mode === 'local' ? () => this.#local.usage(customer, this.#shares.ofLimits(limits)) : undefined,
+      () => this.#store.usage(customer, limits, kept),
+      this.#mode === 'local'
+        ? () => this.#local.usage(customer, this.#shares.ofLimits(limits), kept)
+        : undefined,
     );
   }
 
   job(ref: JobRef): Promise<StoredJob | undefined> {
-    const local = this.#isLocal(ref);
-    return this.#either(
-      'job',
-      ref.customer,
-      () => this.#store.job(ref),
-      local ? () => this.#local.job(ref) : undefined,
-    );
+    const instead = this.#isLocal(ref) ? () => this.#local.job(ref) : undefined;
+    return this.#either('job', ref.customer, () => this.#store.job(ref), instead);
   }
 
   reconcile(
@@ -214,12 +215,50 @@ export class FailoverStore implements LimitStore {
     );
   }
 
-  setOverride(customer: string, limits: readonly Limit[] | null): Promise<void> {
-    return this.#either('setOverride', customer, () => this.#store.setOverride(customer, limits));
+  get shards(): number {
+    return this.#store.shards;
   }
 
-  override(customer: string): Promise<readonly Limit[] | null> {
+  // Sweeping can wait for the store; so can whoever wants something kept.
+
+  claim(request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    return this.#open.claim(request);
+  }
+
+  confirm(claims: readonly Claim[]): Promise<number> {
+    return this.#open.confirm(claims);
+  }
+
+  postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    return this.#either('postpone', claim.job.ref.customer, () => this.#store.postpone(claim, afterMs));
+  }
+
+  pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#either('pin', ref.customer, () => this.#store.pin(ref, reason));
+  }
+
+  unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#either('unpin', ref.customer, () => this.#store.unpin(ref));
+  }
+
+  extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#either('extend', ref.customer, () => this.#store.extend(ref, to));
+  }
+
+  expireNow(ref: JobRef, force?: boolean): ReturnType<LimitStore['expireNow']> {
+    return this.#either('expireNow', ref.customer, () => this.#store.expireNow(ref, force));
+  }
+
+  setOverride(customer: string, override: Override | null): Promise<void> {
+    return this.#either('setOverride', customer, () => this.#store.setOverride(customer, override));
+  }
+
+  override(customer: string): Promise<Override | null> {
     return this.#either('override', customer, () => this.#store.override(customer));
+  }
+
+  overrides(): ReturnType<LimitStore['overrides']> {
+    return this.#open.overrides();
   }
 
   /** The store's limiter; while it can't ask, it goes on by what `onStoreError` says. */
@@ -238,10 +277,9 @@ export class FailoverStore implements LimitStore {
   }
 
   async clear(): Promise<void> {
-    this.#assertOpen();
+    await this.#open.clear();
     this.#journal.clear();
     await this.#local.clear();
-    await this.#store.clear();
   }
 
   /** The wrapped store stays open: whoever made it closes it. */
@@ -261,7 +299,7 @@ export class FailoverStore implements LimitStore {
     ask: () => Promise<T>,
     instead?: () => Promise<T>,
   ): Promise<T> {
-    this.#assertOpen();
+    void this.#open;
     const breaker = this.#partitions.of(customer);
     try {
       return await breaker.call(operation, ask);
@@ -325,11 +363,12 @@ export class FailoverStore implements LimitStore {
     }
   }
 
-  #emit(event: StoreEvent): void {
+  readonly #emit = (event: StoreEvent): void => {
     for (const listener of this.#listeners) listener(event);
-  }
+  };
 
-  #assertOpen(): void {
+  get #open(): LimitStore {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
+    return this.#store;
   }
 }

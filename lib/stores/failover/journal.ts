@@ -95,8 +95,9 @@ export class Journal {
     const entry = this.#entryOf(ref);
     if (entry === undefined) return;
     entry.end ??= end;
-    // A job that was made and ended here holds nothing any more that would have to be counted.
-    if (entry.admitted !== undefined && !entry.adopted) this.#entries.delete(keyOf(ref));
+    const { admitted, adopted } = entry;
+    if (admitted !== undefined && !adopted && !outlives(admitted, entry.end))
+      this.#entries.delete(keyOf(ref));
   }
 
   #entryOf(ref: JobRef): Entry | undefined {
@@ -114,6 +115,13 @@ export class Journal {
     return entry;
   }
 }
+
+/** Whether something of a job has to be counted that was made and has ended here: its quotas, or what it leaves behind. */
+const outlives = ({ terms }: AdmitRequest, end: NonNullable<Entry['end']>): boolean =>
+  'finish' in end &&
+  (terms.retention !== undefined ||
+    end.finish.retention !== undefined ||
+    terms.limits.some(({ kind }) => kind === 'quota'));
 
 async function tell(store: LimitStore, entry: Entry): Promise<void> {
   const { ref, admitted } = entry;

@@ -8,8 +8,12 @@ export class Shares {
 
   ofTerms(terms: Terms): Terms {
     let share = this.#terms.get(terms);
-    if (share === undefined)
-      this.#terms.set(terms, (share = { ...terms, limits: this.ofLimits(terms.limits) }));
+    if (share === undefined) {
+      share = { ...terms, limits: this.ofLimits(terms.limits) };
+      // What is kept is the store's affair: nobody sweeps here.
+      delete share.retention;
+      this.#terms.set(terms, share);
+    }
     return share;
   }
 

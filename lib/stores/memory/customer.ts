@@ -1,25 +1,40 @@
+import { isStale, overriddenTerms } from '../override.js';
 import {
   counterOf,
-  type EndState,
-  type Limit,
+  type Outcome,
+  type Override,
   type RateLimit,
   type StoreEvent,
   type Terms,
+  type Limit,
 } from '../store.js';
 import { NEVER, visitCharged, type Charge, type JobRecord } from './job-record.js';
+import { Quotas } from './quotas.js';
 import { RateLog } from './rate-log.js';
+import { timesOf, UNSWEPT_MS, type Kept } from './retention.js';
 import { SlotPace } from './slot-pace.js';
+import type { Times } from './times.js';
 
 /** How long a refunded or lapsed job is remembered, so that a late commit or finish is told what became of it. */
 const UNDONE_MEMORY_MS = 3_600_000;
 /** How long a job that lost its lease is remembered when nobody finishes it. */
 const OVERDUE_MEMORY_MS = 30 * 24 * 3_600_000;
 
+/** Who is told of jobs that sweepers have to do something about. */
+export interface DueList {
+  /** A running job lost its lease. */
+  overrun(customer: Customer, job: JobRecord): void;
+  /** A kept job, or what is to happen to it, is new. */
+  kept(customer: Customer, job: JobRecord): void;
+}
+
 /** What all customers of a store share. */
 export interface Ledger {
   /** Jobs kept for all customers. */
   jobs: number;
   readonly emit: (event: StoreEvent) => void;
+  readonly wallNow: () => number;
+  readonly due: DueList;
 }
 
 /**
@@ -31,18 +46,23 @@ export class Customer {
   readonly leased = new Map<string, JobRecord>();
   /** Jobs that hold no lease: finished, undone, overdue. Roughly in the order in which they may be forgotten. */
   readonly unleased = new Map<string, JobRecord>();
+  /** Finished jobs of which something is kept, or is yet to be deleted. */
+  readonly kept = new Map<string, JobRecord>();
   readonly logs = new Map<string, RateLog>();
   readonly held = new Map<string, number>();
+  readonly quotas = new Quotas();
   readonly pace = new SlotPace();
   /** Refunds of a rate are limited as admissions are, each counter's by a log of its own. */
   readonly #refunds = new Map<string, RateLog>();
-  #overrides: ReadonlyMap<string, Limit> | undefined;
+  #override: Override | undefined;
   /** Terms with the override applied, by those without. */
   #effective = new WeakMap<Terms, Terms>();
   /** No lease ends before this. */
   #nextLapseAt = Infinity;
   /** No job that holds no lease may be forgotten before this. */
   #nextForgetAt = Infinity;
+  /** No kept job may be dropped before this, as a date. */
+  #nextDropAt = Infinity;
 
   constructor(
     readonly id: string,
@@ -68,49 +88,44 @@ export class Customer {
     const leased = this.leased.get(id);
     if (leased !== undefined) return leased;
     const job = this.unleased.get(id);
-    return job !== undefined && job.until > now ? job : undefined;
+    if (job !== undefined && job.until > now) return job;
+    return this.kept.get(id);
   }
 
-  get overrides(): ReadonlyMap<string, Limit> | undefined {
-    return this.#overrides;
+  /** The override that holds, if there is one. */
+  get override(): Override | undefined {
+    if (this.#override !== undefined && isStale(this.#override, this.ledger.wallNow()))
+      this.override = undefined;
+    return this.#override;
   }
 
-  set overrides(overrides: ReadonlyMap<string, Limit> | undefined) {
-    this.#overrides = overrides;
+  set override(override: Override | undefined) {
+    this.#override = override;
     this.#effective = new WeakMap();
   }
 
-  /** The terms that really hold: limits are replaced by overrides of the same name and kind. */
+  /** The terms that really hold, with the override applied. */
   effective(terms: Terms): Terms {
-    if (this.#overrides === undefined) return terms;
+    const { override } = this;
+    if (override === undefined) return terms;
     let effective = this.#effective.get(terms);
     if (effective === undefined) {
-      effective = { ...terms, limits: terms.limits.map((limit) => this.#overridden(limit)) };
-      this.#effective.set(terms, effective);
+      this.#effective.set(terms, (effective = overriddenTerms(terms, override)));
     }
     return effective;
   }
 
-  #overridden(limit: Limit): Limit {
-    const override = this.#overrides?.get(limit.name);
-    if (override?.kind !== limit.kind) return limit;
-    const replacement = { ...override };
-    if (limit.key === undefined) delete replacement.key;
-    else replacement.key = limit.key;
-    return replacement;
-  }
-
-  /** Charges the rates of the job, whatever the limits say. Its slots are counted while it is leased. */
-  chargeRates(job: JobRecord, at: number): void {
-    job.stamp(at);
-    job.forEachCharged(this.#addToLog);
+  /** Charges the rates and quotas of the job, whatever the limits say. Its slots are counted while it is leased. */
+  charge(job: JobRecord, at: number, date: number): void {
+    job.stamp(at, date);
+    job.forEachCharged(this.#add);
   }
 
   /** Adds limits to a leased job. */
   addCharge(job: JobRecord, charge: Charge): void {
-    (job.added ??= []).push(charge);
-    visitCharged(charge, (limit, at) => {
-      this.#addToLog(limit, at);
+    (job.extras.added ??= []).push(charge);
+    visitCharged(charge, (limit) => {
+      this.#add(limit, charge);
       if (limit.kind === 'concurrency') this.#count(limit, 1);
     });
   }
@@ -145,17 +160,42 @@ export class Customer {
     else if (until > now) this.lease(job, until);
   }
 
-  end(job: JobRecord, state: EndState, now: number, wallNow: number): void {
+  /** Ends the job, and settles its quotas. `false` where a period that they belong to is forgotten. */
+  end(job: JobRecord, { state, units, retention }: Outcome, { now, date }: Times): boolean {
     job.state = state;
     if (job.startedAt === NEVER) job.startedAt = Math.max(now, job.at);
-    job.finishedAt = wallNow;
-    this.#release(job, now, job.terms.rememberMs);
+    job.finishedAt = date;
+    let times = timesOf(job.terms, state, retention);
+    // Held by a pin, though nothing says how long it is kept without.
+    if (job.pinned !== undefined) times ??= { resultsMs: 0, metadataMs: job.terms.rememberMs };
+    const { settled, stored } = this.quotas.settle(job, units, times !== undefined, date);
+    this.#release(job, now, times === undefined ? job.terms.rememberMs : 0);
+    if (times !== undefined) {
+      this.keep(job, {
+        resultsExpireAt: date + times.resultsMs,
+        metadataExpireAt: date + times.metadataMs,
+        noticeMs: Math.min(job.terms.retention?.noticeMs ?? 0, times.resultsMs),
+        deleted: false,
+        stored,
+      });
+    }
+    return settled;
+  }
+
+  /** Of a finished job this is kept from here on. */
+  keep(job: JobRecord, kept: Kept): void {
+    job.extras.kept = kept;
+    this.kept.set(job.id, job);
+    this.ledger.jobs += 1;
+    this.#nextDropAt = Math.min(this.#nextDropAt, kept.metadataExpireAt + UNSWEPT_MS);
+    this.ledger.due.kept(this, job);
   }
 
   /** Gives back all that the job was charged. */
   undo(job: JobRecord, state: 'refunded' | 'lapsed', now: number): void {
-    job.forEachCharged((limit, at) => {
-      if (limit.kind === 'creation-rate') this.#refundRate(limit, at, now);
+    job.forEachCharged((limit, charge) => {
+      if (limit.kind === 'creation-rate') this.#refundRate(limit, charge.at, now);
+      else if (limit.kind === 'quota') this.quotas.giveBack(limit, charge);
     });
     this.#release(job, now, Math.min(UNDONE_MEMORY_MS, job.terms.rememberMs));
     job.state = state;
@@ -166,12 +206,29 @@ export class Customer {
     if (this.unleased.delete(id)) this.ledger.jobs -= 1;
   }
 
-  /** Forgets up to that many jobs that hold no lease, and says how many. */
+  forgetKept(id: string): void {
+    if (this.kept.delete(id)) this.ledger.jobs -= 1;
+  }
+
+  /** How many jobs may be forgotten to make room: those that hold no lease, and of which no results are kept. */
+  get forgettable(): number {
+    let count = this.unleased.size;
+    for (const { kept } of this.kept.values()) if (kept!.deleted) count += 1;
+    return count;
+  }
+
+  /** Forgets up to that many of them, and says how many. */
   forgetOldest(most: number): number {
     let forgotten = 0;
     for (const id of this.unleased.keys()) {
-      if (forgotten === most) break;
+      if (forgotten === most) return forgotten;
       this.forget(id);
+      forgotten += 1;
+    }
+    for (const { id, kept } of this.kept.values()) {
+      if (forgotten === most) break;
+      if (!kept!.deleted) continue;
+      this.forgetKept(id);
       forgotten += 1;
     }
     return forgotten;
@@ -189,8 +246,32 @@ export class Customer {
     for (const logs of [this.logs, this.#refunds]) {
       for (const [counter, log] of logs) if (log.isIdle(now)) logs.delete(counter);
     }
-    const kept = this.leased.size + this.unleased.size + this.logs.size + this.#refunds.size;
-    return kept === 0 && this.#overrides === undefined;
+    const date = this.ledger.wallNow();
+    this.#dropUnswept(date);
+    const sizes = [this.leased, this.unleased, this.kept, this.logs, this.#refunds];
+    const nothing = this.quotas.isIdle(date) && this.override === undefined;
+    return nothing && sizes.every(({ size }) => size === 0);
+  }
+
+  /** Drops records whose time was over long ago, and that no sweeper has taken. */
+  #dropUnswept(date: number): void {
+    if (date < this.#nextDropAt) return;
+    this.#nextDropAt = Infinity;
+    let count = 0;
+    for (const job of this.kept.values()) {
+      const dropAt = job.kept!.metadataExpireAt + UNSWEPT_MS;
+      if (job.pinned !== undefined || dropAt > date) {
+        this.#nextDropAt = Math.min(this.#nextDropAt, Math.max(dropAt, date + UNSWEPT_MS));
+        continue;
+      }
+      this.quotas.giveBackStored(job.kept!);
+      this.forgetKept(job.id);
+      count += 1;
+    }
+    if (count > 0) {
+      const reason = 'they expired 30 days ago and nobody swept them';
+      this.ledger.emit({ type: 'records-dropped', count, reason });
+    }
   }
 
   #release(job: JobRecord, now: number, memoryMs: number): void {
@@ -218,11 +299,14 @@ export class Customer {
       this.ledger.emit({ type: 'lapsed', ref: { customer: this.id, id: job.id } });
     } else {
       this.#release(job, now, OVERDUE_MEMORY_MS);
+      this.ledger.due.overrun(this, job);
     }
   }
 
-  readonly #addToLog = (limit: Limit, at: number): void => {
-    if (limit.kind === 'creation-rate' && limit.limit !== Infinity) this.log(limit).add(at);
+  readonly #add = (limit: Limit, charge: Charge): void => {
+    if (limit.kind === 'creation-rate') {
+      if (limit.limit !== Infinity) this.log(limit).add(charge.at);
+    } else if (limit.kind === 'quota') this.quotas.charge(limit, charge);
   };
 
   #count(limit: Limit, by: number): void {
@@ -241,4 +325,18 @@ export class Customer {
     // A charge that the window has left behind is not given back, and costs no refund.
     if (log !== undefined && log.count(now, limit.windowMs) > 0 && log.remove(at)) refunds.add(now);
   }
+}
+
+/** Heartbeat of a running job. */
+export function renewRunning(
+  customer: Customer,
+  job: JobRecord,
+  now: number,
+): 'renewed' | 'reinstated' | 'overrun' {
+  const until = job.leaseEnd(now);
+  if (until === undefined) return 'renewed';
+  if (until <= now) return 'overrun';
+  const held = customer.leased.has(job.id);
+  customer.lease(job, until);
+  return held ? 'renewed' : 'reinstated';
 }

@@ -2,11 +2,15 @@ import type { Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
 import type { StoreEvent } from '../store.js';
 import { Customer, type Ledger } from './customer.js';
+import { DueJobs } from './due-jobs.js';
 
 const HOUSEKEEPING_MS = 10_000;
 const CUSTOMERS_PER_TURN = 5_000;
 /** How long a store found full of busy customers is taken for full without looking again. */
 const FULL_MS = 1_000;
+/** Jobs left alone for so long are told of, so often. */
+const UNSWEPT_AFTER_MS = 24 * 3_600_000;
+const UNSWEPT_EVERY_MS = 3_600_000;
 
 /** All customers of a MemoryStore within its bounds. An idle customer costs nothing: it is forgotten. */
 export class Customers {
@@ -16,13 +20,15 @@ export class Customers {
   /** Where the next turn of housekeeping goes on. */
   #turn: MapIterator<Customer> | undefined;
   #fullUntil = -Infinity;
+  readonly due = new DueJobs();
+  #unsweptToldAt = -Infinity;
 
   constructor(
     readonly bounds: { maxJobs: number; maxCustomers: number },
     readonly clock: Clock,
     emit: (event: StoreEvent) => void,
   ) {
-    this.#ledger = { jobs: 0, emit };
+    this.#ledger = { jobs: 0, emit, wallNow: () => clock.wallNow(), due: this.due };
   }
 
   /** The customer, brought up to now. One that nothing is known of is kept only if `keep` says so. */
@@ -47,21 +53,28 @@ export class Customers {
     const { maxJobs } = this.bounds;
     if (this.#ledger.jobs < maxJobs) return;
     let largest: Customer | undefined;
+    let most = 0;
     for (const customer of this.#customers.values()) {
-      if (customer.unleased.size > (largest?.unleased.size ?? 0)) largest = customer;
+      const { forgettable } = customer;
+      if (forgettable > most) [largest, most] = [customer, forgettable];
     }
     if (largest === undefined) {
       throw new StoreError(
         'STORE_FULL',
-        `All ${maxJobs} jobs that MemoryStore may keep (maxJobs) are running`,
+        `All ${maxJobs} jobs that MemoryStore may keep (maxJobs) are running, or their results are kept`,
       );
     }
     const count = largest.forgetOldest(Math.ceil(maxJobs / 100));
     this.#ledger.emit({ type: 'records-dropped', count, reason: `maxJobs (${maxJobs}) was reached` });
   }
 
+  all(): Iterable<Customer> {
+    return this.#customers.values();
+  }
+
   clear(): void {
     this.#customers.clear();
+    this.due.clear();
     this.#ledger.jobs = 0;
     this.#turn = undefined;
     this.#fullUntil = -Infinity;
@@ -81,10 +94,12 @@ export class Customers {
       );
     }
     this.#customers.set(customer.id, customer);
-    this.#stopHousekeeping ??= this.clock.every(HOUSEKEEPING_MS, this.#housekeeping);
+    this.#stopHousekeeping ??= this.clock.every(HOUSEKEEPING_MS, this.housekeep);
   }
 
-  readonly #housekeeping = (): void => {
+  /** Settles the next few thousand customers, so that leases of idle ones are freed, and forgets the idle ones. */
+  readonly housekeep = (): void => {
+    this.#tellUnswept();
     this.#turn ??= this.#customers.values();
     const done = this.#tidy(Math.floor(this.clock.now()), this.#turn, CUSTOMERS_PER_TURN);
     if (done) this.#turn = undefined;
@@ -100,6 +115,13 @@ export class Customers {
       if (customer.isIdle(now)) this.#customers.delete(customer.id);
     }
     return false;
+  }
+
+  #tellUnswept(): void {
+    const [since, date] = [this.due.dueSince, this.clock.wallNow()];
+    if (since > date - UNSWEPT_AFTER_MS || date < this.#unsweptToldAt + UNSWEPT_EVERY_MS) return;
+    this.#unsweptToldAt = date;
+    this.#ledger.emit({ type: 'unswept', since });
   }
 
   #rest(): void {

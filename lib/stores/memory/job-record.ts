@@ -1,4 +1,12 @@
-import { counterOf, type ConcurrencyLimit, type JobState, type Limit, type Terms } from '../store.js';
+import {
+  counterOf,
+  type Amounts,
+  type ConcurrencyLimit,
+  type JobState,
+  type Limit,
+  type Terms,
+} from '../store.js';
+import type { Kept } from './retention.js';
 
 /** A time that hasn't come. Times are whole numbers, so that V8 keeps them inside the record. */
 export const NEVER = -1;
@@ -13,6 +21,30 @@ export interface ChargedTerms extends Terms {
 export interface Charge {
   readonly terms: ChargedTerms;
   at: number;
+  /** The date of `at`: to which periods its quotas belong. */
+  date: number;
+  /** What its quotas were charged. */
+  readonly amounts: Amounts | undefined;
+}
+
+/** A task of a sweeper's: to end a job that ran too long, or to delete what has expired. */
+interface Task {
+  /** When it is due, or comes up again after a claim; on the monotonic clock for a running job, else a date. */
+  at: number;
+  /** How often it was claimed. */
+  tries: number;
+}
+
+/** What few jobs have: apart, so that those that don't have it need no room for it. */
+interface Extras {
+  /** Charges that other middlewares of the same request added. */
+  added?: Charge[];
+  amounts?: Amounts;
+  date?: number;
+  kept?: Kept;
+  task?: Task;
+  /** Why its results are held beyond their time. */
+  pinned?: string | undefined;
 }
 
 /**
@@ -28,25 +60,57 @@ export class JobRecord implements Charge {
   until = NEVER;
   /** Epoch milliseconds. */
   finishedAt: number | undefined = undefined;
-  /** Charges that other middlewares of the same request added. */
-  added: Charge[] | undefined = undefined;
+  #extras: Extras | undefined = undefined;
 
   constructor(
     readonly id: string,
     readonly run: string,
     readonly terms: ChargedTerms,
-  ) {}
+    amounts?: Amounts,
+  ) {
+    if (amounts !== undefined) this.extras.amounts = amounts;
+  }
+
+  /** To be written to. */
+  get extras(): Extras {
+    return (this.#extras ??= {});
+  }
+
+  get added(): readonly Charge[] | undefined {
+    return this.#extras?.added;
+  }
+
+  get amounts(): Amounts | undefined {
+    return this.#extras?.amounts;
+  }
+
+  get date(): number {
+    return this.#extras?.date ?? NEVER;
+  }
+
+  get kept(): Kept | undefined {
+    return this.#extras?.kept;
+  }
+
+  get task(): Task | undefined {
+    return this.#extras?.task;
+  }
+
+  get pinned(): string | undefined {
+    return this.#extras?.pinned;
+  }
 
   /** Calls back for every limit that was charged. */
-  forEachCharged(visit: (limit: Limit, at: number) => void): void {
+  forEachCharged(visit: (limit: Limit, charge: Charge) => void): void {
     visitCharged(this, visit);
     if (this.added) for (const charge of this.added) visitCharged(charge, visit);
   }
 
   /** Sets the time of all charges, for when they are made anew. */
-  stamp(at: number): void {
+  stamp(at: number, date: number): void {
     this.at = at;
-    if (this.added) for (const charge of this.added) charge.at = at;
+    if (this.terms.limits.some(isQuota)) this.extras.date = date;
+    if (this.added) for (const charge of this.added) [charge.at, charge.date] = [at, date];
   }
 
   /** Which counters it is charged to. An infinite rate counts nothing. */
@@ -62,11 +126,16 @@ export class JobRecord implements Charge {
 
   /** When its lease ends if it is renewed now, running; `undefined` where nothing limits how many run. */
   leaseEnd(now: number): number | undefined {
-    const maxRunMs = this.#shortest((limit) => limit.maxRunMs);
-    if (maxRunMs === undefined) return undefined;
+    const { hardEnd } = this;
+    if (hardEnd === undefined) return undefined;
     const heartbeatMs = this.#shortest((limit) => limit.heartbeatMs);
-    const hardEnd = this.startedAt + maxRunMs;
     return heartbeatMs === undefined ? hardEnd : Math.min(hardEnd, now + heartbeatMs);
+  }
+
+  /** When it must have ended, once it has started. */
+  get hardEnd(): number | undefined {
+    const maxRunMs = this.#shortest((limit) => limit.maxRunMs);
+    return maxRunMs === undefined ? undefined : this.startedAt + maxRunMs;
   }
 
   #shortest(of: (limit: ConcurrencyLimit) => number | undefined): number | undefined {
@@ -78,13 +147,26 @@ export class JobRecord implements Charge {
   }
 }
 
-export function visitCharged({ terms, at }: Charge, visit: (limit: Limit, at: number) => void): void {
-  for (const limit of terms.limits) if (!terms.uncharged?.includes(limit.name)) visit(limit, at);
+/** A job that nobody has admitted here: only its end is known. */
+export function endedElsewhere(id: string, now: number): JobRecord {
+  const job = new JobRecord(id, id, { limits: [], pendingMs: 0, rememberMs: 0 });
+  job.at = now;
+  return job;
+}
+
+const isQuota = ({ kind }: Limit): boolean => kind === 'quota';
+
+export function visitCharged(charge: Charge, visit: (limit: Limit, charge: Charge) => void): void {
+  const { limits, uncharged } = charge.terms;
+  for (const limit of limits) if (!uncharged?.includes(limit.name)) visit(limit, charge);
 }
 
 /** The terms as they are charged when those limits are left out. The same object where none is, to be shared. */
 export const without = (terms: Terms, uncharged: readonly string[]): ChargedTerms =>
   uncharged.length === 0 ? terms : { ...terms, uncharged };
+
+/** How long a job on these terms may run; `Infinity` where nothing says so. */
+export const longestRun = (terms: Terms): number => shortestIn(terms, ({ maxRunMs }) => maxRunMs);
 
 function shortestIn({ limits }: Terms, of: (limit: ConcurrencyLimit) => number | undefined): number {
   let shortest = Infinity;

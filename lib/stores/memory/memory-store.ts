@@ -1,4 +1,3 @@
-import cluster from 'node:cluster';
 import { RateLimiterMemory, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { systemClock, type Clock } from '../../clock.js';
 import { StoreError } from '../../errors.js';
@@ -6,21 +5,27 @@ import { boolean, checkOptions, count, having, withDefault } from '../../options
 import { counterOf } from '../store.js';
 import type {
   AdmitRequest,
+  Claim,
   Decision,
   JobRef,
   Limit,
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
   StoredJob,
   StoreEvent,
   Terms,
   Usage,
 } from '../store.js';
-import type { Customer } from './customer.js';
+import { renewRunning, type Customer } from './customer.js';
 import { Customers } from './customers.js';
-import { adoptLimits, chargeStates, checkLimits, ratesOf, stateOf } from './decide.js';
-import { JobRecord, NEVER, without } from './job-record.js';
+import { warnInCluster } from './cluster-warning.js';
+import { chargeStates, decide, namesOf, stateOf } from './decide.js';
+import * as holds from './holds.js';
+import { endedElsewhere, JobRecord, without } from './job-record.js';
+import { describeJob, soonest } from './stored-jobs.js';
+import type { Times } from './times.js';
 
 export interface MemoryStoreOptions {
   /** Most jobs kept at once: running, pending and remembered ones of all customers. At least 1. @default 100_000 */
@@ -33,8 +38,6 @@ export interface MemoryStoreOptions {
   divided?: boolean;
 }
 
-let warned = false;
-
 /**
  * Limits counted in the memory of one process: the default, for an API that is one process, and for tests. Several
  * processes each with a MemoryStore would each allow the full limit: use `RedisStore` there.
@@ -45,6 +48,7 @@ let warned = false;
  * @throws {ConfigError} `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
  */
 export class MemoryStore implements LimitStore {
+  readonly shards = 1;
   readonly #clock: Clock;
   readonly #customers: Customers;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
@@ -64,69 +68,69 @@ export class MemoryStore implements LimitStore {
     if (!divided) warnInCluster();
   }
 
-  async admit({ ref, run, terms, adopt = false }: AdmitRequest): Promise<Decision> {
-    const now = this.#now();
-    const customer = this.#customers.get(ref.customer, now, true);
-    const known = customer.find(ref.id, now);
-    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
-      return this.#admitNew(customer, ref.id, run, customer.effective(terms), now, adopt);
-    }
-    if (known.run === run) return this.#admitAgain(customer, known, customer.effective(terms), now, adopt);
-    return {
-      allowed: true,
-      replayed: true,
-      limits: [],
-      shadowed: [],
-      job: this.#describe(customer, known, now),
-      run: known.run,
-    };
+  async admit(request: AdmitRequest): Promise<Decision> {
+    const times = this.#times();
+    const { ref } = request;
+    const customer = this.#customers.get(ref.customer, times.now, true);
+    const decision = this.#decide(customer, customer.find(ref.id, times.now), request, times);
+    const { override } = customer;
+    if (override !== undefined) decision.override = override;
+    return decision;
   }
 
-  #admitNew(
-    customer: Customer,
-    id: string,
-    run: string,
-    terms: Terms,
-    now: number,
-    adopt: boolean,
-  ): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
-    const { states, shadowed, uncharged, refused } = check(customer, terms.limits, now);
-    if (refused) return refused;
+  #decide(customer: Customer, known: JobRecord | undefined, request: AdmitRequest, times: Times): Decision {
+    if (known === undefined || known.state === 'refunded' || known.state === 'lapsed') {
+      return this.#admitNew(customer, request, times);
+    }
+    if (known.run === request.run) return this.#admitAgain(customer, known, request, times);
+    const job = describeJob(customer, known, times);
+    return { allowed: true, replayed: true, limits: [], shadowed: [], job, run: known.run };
+  }
+
+  #admitNew(customer: Customer, request: AdmitRequest, times: Times): Decision {
+    const { ref, run, amounts } = request;
+    const terms = customer.effective(request.terms);
+    const verdict = decide(request, customer, terms.limits, times);
+    if (verdict.refused) return verdict.refused;
     this.#customers.makeRoomForJob();
-    customer.forget(id);
-    const job = new JobRecord(id, run, without(terms, uncharged));
-    customer.chargeRates(job, this.#chargeTime());
-    customer.lease(job, now + terms.pendingMs);
-    return { allowed: true, replayed: false, limits: chargeStates(states, uncharged), shadowed };
+    customer.forget(ref.id);
+    const job = new JobRecord(ref.id, run, without(terms, verdict.uncharged), amounts);
+    customer.charge(job, this.#chargeTime(), times.date);
+    customer.lease(job, times.now + terms.pendingMs);
+    const limits = chargeStates(terms.limits, verdict, amounts, times.date);
+    return { allowed: true, replayed: false, limits, shadowed: verdict.shadowed };
   }
 
   /** A second try of an admission whose answer was lost, or another middleware's limits for the same job. */
-  #admitAgain(customer: Customer, job: JobRecord, terms: Terms, now: number, adopt: boolean): Decision {
-    const check = adopt ? adoptLimits : checkLimits;
+  #admitAgain(customer: Customer, job: JobRecord, request: AdmitRequest, times: Times): Decision {
+    const terms = customer.effective(request.terms);
     const own = job.counters();
     const open = job.state === 'pending' ? terms.limits : [];
-    const { shadowed, uncharged, refused } = check(customer, open, now, own);
+    const { shadowed, uncharged, refused } = decide(request, customer, open, times, own);
     if (refused) return refused;
     const missing = open.filter((limit) => !own.has(counterOf(limit)));
     if (missing.length > 0) {
-      const at = this.#chargeTime();
-      customer.addCharge(job, { terms: without({ ...terms, limits: missing }, uncharged), at });
+      customer.addCharge(job, {
+        terms: without({ ...terms, limits: missing }, uncharged),
+        at: this.#chargeTime(),
+        date: times.date,
+        amounts: request.amounts,
+      });
     }
-    const limits = terms.limits.map((limit) => stateOf(customer, limit, now));
+    const limits = terms.limits.map((limit) => stateOf(customer, limit, times));
     return { allowed: true, replayed: false, limits, shadowed };
   }
 
   async commit(ref: JobRef, run?: string): ReturnType<LimitStore['commit']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    return this.#withJob(ref, 'unknown', (customer, job, times) => {
       if (run !== undefined && job.run !== run) return 'superseded';
       switch (job.state) {
         case 'pending':
-          customer.start(job, now);
+          customer.start(job, times.now);
           return 'committed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
-          customer.start(job, now);
+          customer.charge(job, this.#chargeTime(), times.date);
+          customer.start(job, times.now);
           return 'reinstated';
         case 'running':
           return 'already';
@@ -139,26 +143,26 @@ export class MemoryStore implements LimitStore {
   }
 
   async refund(ref: JobRef, run: string): ReturnType<LimitStore['refund']> {
-    return this.#withJob(ref, 'nothing', (customer, job, now) => {
+    return this.#withJob(ref, 'nothing', (customer, job, times) => {
       if (job.run !== run || (job.state !== 'pending' && job.state !== 'running')) return 'nothing';
-      customer.undo(job, 'refunded', now);
+      customer.undo(job, 'refunded', times.now);
       return 'refunded';
     });
   }
 
   async renew(ref: JobRef): ReturnType<LimitStore['renew']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    return this.#withJob(ref, 'unknown', (customer, job, times) => {
       switch (job.state) {
         case 'pending':
-          customer.lease(job, now + job.terms.pendingMs);
+          customer.lease(job, times.now + job.terms.pendingMs);
           return 'renewed';
         case 'lapsed':
-          customer.chargeRates(job, this.#chargeTime());
+          customer.charge(job, this.#chargeTime(), times.date);
           job.state = 'pending';
-          customer.lease(job, now + job.terms.pendingMs);
+          customer.lease(job, times.now + job.terms.pendingMs);
           return 'reinstated';
         case 'running':
-          return renewRunning(customer, job, now);
+          return renewRunning(customer, job, times.now);
         case 'refunded':
           return 'refunded';
         default:
@@ -168,27 +172,37 @@ export class MemoryStore implements LimitStore {
   }
 
   async finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    return this.#withJob(ref, 'unknown', (customer, job, now) => {
+    const answer = this.#withJob(ref, 'unknown', (customer, job, times) => {
       if (job.state === 'refunded') return 'refunded';
-      if (job.state === 'lapsed') customer.chargeRates(job, this.#chargeTime());
+      if (job.state === 'lapsed') customer.charge(job, this.#chargeTime(), times.date);
       else if (job.state !== 'pending' && job.state !== 'running') return 'already';
-      customer.end(job, outcome.state, now, this.#clock.wallNow());
-      return 'finished';
+      return customer.end(job, outcome, times) ? 'finished' : 'unsettled';
     });
+    if (answer !== 'unknown' || outcome.retention === undefined) return answer;
+    const times = this.#times();
+    this.#customers.makeRoomForJob();
+    const job = endedElsewhere(ref.id, times.now);
+    this.#customers.get(ref.customer, times.now, true).end(job, outcome, times);
+    return 'finished';
   }
 
-  async usage(customerId: string, limits: readonly Limit[]): Promise<Usage> {
-    const now = this.#now();
-    const customer = this.#customers.get(customerId, now, false);
-    const effective = customer.effective({ limits, pendingMs: 0, rememberMs: 0 });
+  async usage(customerId: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, false);
+    const describe = (job: JobRecord): StoredJob => describeJob(customer, job, times);
+    const { override } = customer;
     return {
-      limits: effective.limits.map((limit) => stateOf(customer, limit, now)),
-      running: [...customer.leased.values()].map((job) => this.#describe(customer, job, now)),
+      limits: customer
+        .effective({ limits, pendingMs: 0, rememberMs: 0 })
+        .limits.map((limit) => stateOf(customer, limit, times)),
+      running: [...customer.leased.values()].map(describe),
+      kept: soonest(customer.kept.values(), kept, times.date).map(describe),
+      ...(override && { override }),
     };
   }
 
   async job(ref: JobRef): Promise<StoredJob | undefined> {
-    return this.#withJob(ref, undefined, (customer, job, now) => this.#describe(customer, job, now));
+    return this.#withJob(ref, undefined, (customer, job, times) => describeJob(customer, job, times));
   }
 
   async reconcile(
@@ -197,45 +211,94 @@ export class MemoryStore implements LimitStore {
     terms: Terms,
     graceMs: number,
   ): ReturnType<LimitStore['reconcile']> {
-    const now = this.#now();
-    const customer = this.#customers.get(customerId, now, true);
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, true);
     const listed = new Set(runningIds);
     const finished: string[] = [];
     for (const job of [...customer.leased.values()]) {
-      if (job.state !== 'running' || listed.has(job.id) || now - job.startedAt < graceMs) continue;
-      customer.end(job, 'completed', now, this.#clock.wallNow());
+      if (job.state !== 'running' || listed.has(job.id) || times.now - job.startedAt < graceMs) continue;
+      customer.end(job, { state: 'completed' }, times);
       finished.push(job.id);
     }
-    const restored = [...listed].filter((id) => this.#restore(customer, id, terms, now));
+    const restored = [...listed].filter((id) => this.#restore(customer, id, terms, times));
     return { finished, restored };
   }
 
   /** Gives a job that the host says is running its lease back, where it has none. */
-  #restore(customer: Customer, id: string, terms: Terms, now: number): boolean {
+  #restore(customer: Customer, id: string, terms: Terms, times: Times): boolean {
     if (customer.leased.has(id)) return false;
-    let job = customer.find(id, now);
+    let job = customer.find(id, times.now);
     if (job === undefined) {
       this.#customers.makeRoomForJob();
-      // Its rate was charged when it was created, by a store that has forgotten it.
-      job = new JobRecord(id, id, without(customer.effective(terms), ratesOf(terms.limits)));
-      job.stamp(now);
+      // Its rates and quotas were charged when it was created, by a store that has forgotten it.
+      const charged = namesOf(terms.limits, 'creation-rate', 'quota');
+      job = new JobRecord(id, id, without(customer.effective(terms), charged));
+      job.stamp(times.now, times.date);
     } else if (job.state === 'lapsed') {
-      customer.chargeRates(job, this.#chargeTime());
+      customer.charge(job, this.#chargeTime(), times.date);
     } else if (job.state !== 'running') {
       return false;
     }
-    customer.start(job, now);
+    customer.start(job, times.now);
     return customer.leased.has(id);
   }
 
-  async setOverride(customerId: string, limits: readonly Limit[] | null): Promise<void> {
-    const customer = this.#customers.get(customerId, this.#now(), true);
-    customer.overrides = limits === null ? undefined : new Map(limits.map((limit) => [limit.name, limit]));
+  async claim({ limit, leaseMs }: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    const times = this.#times();
+    // Leases of customers that nobody asks for would else be freed by a timer, a little later.
+    this.#customers.housekeep();
+    return this.#customers.due.claim(limit, leaseMs, times, (customer, job) =>
+      describeJob(customer, job, times),
+    );
   }
 
-  async override(customerId: string): Promise<readonly Limit[] | null> {
-    const { overrides } = this.#customers.get(customerId, this.#now(), false);
-    return overrides === undefined ? null : [...overrides.values()];
+  async confirm(claims: readonly Claim[]): Promise<number> {
+    const times = this.#times();
+    const { due } = this.#customers;
+    return claims.filter((claim) =>
+      due.confirm(this.#customers.get(claim.job.ref.customer, times.now, false), claim),
+    ).length;
+  }
+
+  async postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    const times = this.#times();
+    const customer = this.#customers.get(claim.job.ref.customer, times.now, false);
+    this.#customers.due.postpone(customer, claim, afterMs ?? Infinity, times);
+  }
+
+  async pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) => holds.pin(customer, job, reason, date));
+  }
+
+  async unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#withJob(ref, 'unknown', holds.unpin);
+  }
+
+  async extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) => holds.extend(customer, job, to, date));
+  }
+
+  async expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
+    return this.#withJob(ref, 'unknown', (customer, job, { date }) =>
+      holds.expireNow(customer, job, force, date),
+    );
+  }
+
+  async setOverride(customerId: string, override: Override | null): Promise<void> {
+    const times = this.#times();
+    const customer = this.#customers.get(customerId, times.now, true);
+    customer.override = override === null ? undefined : { ...override, setAt: times.date };
+  }
+
+  async override(customerId: string): Promise<Override | null> {
+    return this.#customers.get(customerId, this.#times().now, false).override ?? null;
+  }
+
+  async overrides(): ReturnType<LimitStore['overrides']> {
+    this.#times();
+    return [...this.#customers.all()].flatMap(({ id, override }) =>
+      override === undefined ? [] : [{ customer: id, override }],
+    );
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
@@ -259,54 +322,21 @@ export class MemoryStore implements LimitStore {
   #withJob<T, U>(
     ref: JobRef,
     unknown: U,
-    operate: (customer: Customer, job: JobRecord, now: number) => T,
+    operate: (customer: Customer, job: JobRecord, times: Times) => T,
   ): T | U {
-    const now = this.#now();
-    const customer = this.#customers.get(ref.customer, now, false);
-    const job = customer.find(ref.id, now);
-    return job === undefined ? unknown : operate(customer, job, now);
+    const times = this.#times();
+    const customer = this.#customers.get(ref.customer, times.now, false);
+    const job = customer.find(ref.id, times.now);
+    return job === undefined ? unknown : operate(customer, job, times);
   }
 
   /** Whole milliseconds, rounded down; charges are rounded up, so that rounding never lets one through early. */
-  #now(): number {
+  #times(): Times {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
-    return Math.floor(this.#clock.now());
+    return { now: Math.floor(this.#clock.now()), date: this.#clock.wallNow() };
   }
 
   #chargeTime(): number {
     return Math.ceil(this.#clock.now());
   }
-
-  #describe(customer: Customer, job: JobRecord, now: number): StoredJob {
-    const wall = (time: number): number => this.#clock.wallNow() - (now - time);
-    const described: StoredJob = {
-      ref: { customer: customer.id, id: job.id },
-      state: job.state,
-      admittedAt: wall(job.at),
-    };
-    if (job.terms.plan !== undefined) described.plan = job.terms.plan;
-    if (job.startedAt !== NEVER) described.startedAt = wall(job.startedAt);
-    if (job.finishedAt !== undefined) described.finishedAt = job.finishedAt;
-    if (customer.leased.has(job.id)) described.leaseUntil = wall(job.until);
-    return described;
-  }
-}
-
-function renewRunning(customer: Customer, job: JobRecord, now: number): 'renewed' | 'reinstated' | 'overrun' {
-  const until = job.leaseEnd(now);
-  if (until === undefined) return 'renewed';
-  if (until <= now) return 'overrun';
-  const held = customer.leased.has(job.id);
-  customer.lease(job, until);
-  return held ? 'renewed' : 'reinstated';
-}
-
-function warnInCluster(): void {
-  if (warned || !cluster.isWorker) return;
-  warned = true;
-  process.emitWarning(
-    'MemoryStore counts in each worker of a cluster apart, so that together they allow the limit once per worker. ' +
-      'Use a store that the workers share.',
-    { code: 'MEMORY_STORE_IN_CLUSTER' },
-  );
 }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { refusalOf, type Violation } from '../refusal.js';
-import type { LimitState } from '../../decision.js';
 import {
+  amountOf,
   counterOf,
   type AdmitRequest,
-  type Decision,
+  type Amounts,
   type EndState,
   type JobState,
   type Limit,
+  type Override,
   type StoredJob,
   type Terms,
 } from '../store.js';
@@ -22,6 +22,8 @@ export interface Encoded {
 /** Terms as admit.lua takes them: the numbers that it decides by are read without decoding the JSON. */
 export interface EncodedTerms extends Encoded {
   readonly args: readonly string[];
+  /** How long a job runs at most, as far as quotas mind, in milliseconds. */
+  readonly maxRun: string;
 }
 
 const REF_LENGTH = 8;
@@ -29,7 +31,11 @@ const REF_LENGTH = 8;
 const encodeLimit = (limit: Limit): unknown =>
   limit.limit === Infinity ? { ...limit, limit: undefined } : limit;
 
-export function encodeLimits(limits: readonly Limit[], more: Partial<Terms> = {}): Encoded {
+/** A limit as it was before it was encoded. */
+export const decodeLimit = (limit: Omit<Limit, 'limit'> & { limit?: number }): Limit =>
+  ({ ...limit, limit: limit.limit ?? Infinity }) as Limit;
+
+export function encodeLimits(limits: readonly Limit[], more: Partial<Terms & Override> = {}): Encoded {
   const json = JSON.stringify({ ...more, limits: limits.map(encodeLimit) });
   const ref = createHash('sha1').update(json).digest('base64url').slice(0, REF_LENGTH);
   return { ref, json };
@@ -37,47 +43,53 @@ export function encodeLimits(limits: readonly Limit[], more: Partial<Terms> = {}
 
 const encodedTerms = new WeakMap<Terms, EncodedTerms>();
 
+const kinds: Record<Limit['kind'], string> = { 'creation-rate': 'w', concurrency: 'n', quota: 'q' };
+const ARGS_PER_LIMIT = 4;
+/** Which of these has a quota's amount. */
+const AMOUNT = 2;
+/** How long a job is taken to run at most where nothing says so. */
+const LONGEST_RUN_MS = 30 * 24 * 3_600_000;
+
+const measureOf = (limit: Limit, amounts?: Amounts): string => {
+  if (limit.kind === 'quota') return `${limit.per.charAt(0)}${amountOf(limit, amounts)}`;
+  return limit.kind === 'creation-rate' ? String(limit.windowMs) : '';
+};
+
 const argsOf = (limit: Limit): string[] => [
-  (limit.kind === 'concurrency' ? 'n' : 'w') + counterOf(limit),
+  kinds[limit.kind] + counterOf(limit),
   limit.limit === Infinity ? '' : String(limit.limit),
-  limit.kind === 'concurrency' ? '' : String(limit.windowMs),
+  measureOf(limit),
   limit.mode === 'shadow' ? '1' : '',
 ];
+
+/** The limits as admit.lua takes them, with what their quotas are to be charged. */
+export function encodeAmounts({ args }: EncodedTerms, { terms, amounts }: AdmitRequest): readonly string[] {
+  if (amounts === undefined) return args;
+  const filled = [...args];
+  terms.limits.forEach((limit, i) => {
+    if (limit.kind === 'quota') filled[i * ARGS_PER_LIMIT + AMOUNT] = measureOf(limit, amounts);
+  });
+  return filled;
+}
 
 /** Encoded once for each object, since a plan's terms are one object for all its admissions. */
 export function encodeTerms(terms: Terms): EncodedTerms {
   let encoded = encodedTerms.get(terms);
   if (encoded === undefined) {
-    const { limits, plan, pendingMs, rememberMs } = terms;
+    const { limits, ...more } = terms;
     encoded = {
-      ...encodeLimits(limits, { ...(plan === undefined ? {} : { plan }), pendingMs, rememberMs }),
+      ...encodeLimits(limits, more),
       args: limits.flatMap(argsOf),
+      maxRun: String(
+        limits.reduce(
+          (least, limit) => (limit.kind === 'concurrency' ? Math.min(least, limit.maxRunMs) : least),
+          LONGEST_RUN_MS,
+        ),
+      ),
     };
     encodedTerms.set(terms, encoded);
   }
   return encoded;
-}
-
-/** An override as it was stored; `null` where there is none. */
-export function decodeOverride(json: string): Limit[] | null {
-  if (json === '') return null;
-  const { limits } = JSON.parse(json) as { limits: (Omit<Limit, 'limit'> & { limit?: number })[] };
-  return limits.map((limit) => ({ ...limit, limit: limit.limit ?? Infinity }) as Limit);
-}
-
-/** The limits that really hold: each replaced by the override's of the same name and kind, its key kept. */
-export function effectiveLimits(limits: readonly Limit[], overrideJson: string): readonly Limit[] {
-  const override = decodeOverride(overrideJson);
-  if (override === null) return limits;
-  const byName = new Map(override.map((limit) => [limit.name, limit]));
-  return limits.map((limit) => {
-    const other = byName.get(limit.name);
-    if (other?.kind !== limit.kind) return limit;
-    const replacement = { ...other };
-    if (limit.key === undefined) delete replacement.key;
-    else replacement.key = limit.key;
-    return replacement;
-  });
 }
 
 const states: Record<string, JobState> = {
@@ -96,10 +108,9 @@ const endCodes: Record<EndState, string> = { completed: 'c', failed: 'f', cancel
 /** The state as records write it. */
 export const encodeEnd = (state: EndState): string => endCodes[state];
 
-type Reply = unknown[];
-
-export function decodeJob(customer: string, reply: Reply): StoredJob {
-  const [id, state, admittedAt, startedAt, finishedAt, leaseUntil, plan] = reply;
+export function decodeJob(customer: string, reply: unknown[]): StoredJob {
+  const [id, state, admittedAt, startedAt, finishedAt, leaseUntil, plan, results, metadata, expired, pinned] =
+    reply;
   const job: StoredJob = {
     ref: { customer, id: String(id) },
     state: states[String(state)]!,
@@ -109,58 +120,9 @@ export function decodeJob(customer: string, reply: Reply): StoredJob {
   if (startedAt !== '') job.startedAt = Number(startedAt);
   if (finishedAt !== '') job.finishedAt = Number(finishedAt);
   if (leaseUntil !== '') job.leaseUntil = Number(leaseUntil);
+  if (results !== '') job.resultsExpireAt = Number(results);
+  if (metadata !== '') job.metadataExpireAt = Number(metadata);
+  if (expired !== '') job.expired = expired as 'results' | 'metadata';
+  if (pinned !== '') job.pinned = String(pinned);
   return job;
-}
-
-function stateOf({ name, kind, limit, mode, ...more }: Limit, used: number, resetMs: number): LimitState {
-  return {
-    name,
-    kind,
-    limit,
-    used,
-    remaining: Math.max(0, limit - used),
-    resetAfterMs: resetMs < 0 ? undefined : resetMs,
-    windowMs: 'windowMs' in more ? more.windowMs : undefined,
-    mode,
-  };
-}
-
-const REPLAYED = 2;
-
-/** What admit.lua answered. */
-export function decodeDecision({ ref, terms }: AdmitRequest, reply: Reply): Decision {
-  const [code, , third, shadowIndexes] = reply;
-  if (Number(code) === REPLAYED) {
-    const job = decodeJob(ref.customer, third as Reply);
-    return { allowed: true, replayed: true, limits: [], shadowed: [], job, run: String(reply[3]) };
-  }
-  const limits = effectiveLimits(terms.limits, String(third));
-  const at = (index: unknown): Limit => limits[Number(index) - 1]!;
-  const shadowed =
-    shadowIndexes === ''
-      ? []
-      : String(shadowIndexes)
-          .split(',')
-          .map((index) => at(index).name);
-  const limitStates: LimitState[] = [];
-  const violations: Violation[] = [];
-  for (let i = 4; i < reply.length; i += 4) {
-    const limit = at(reply[i]);
-    const retryAfterMs = Number(reply[i + 3]);
-    limitStates.push(stateOf(limit, Number(reply[i + 1]), Number(reply[i + 2])));
-    if (retryAfterMs < 0) continue;
-    violations.push({ limit, retryAfterMs, estimated: limit.kind === 'concurrency' && limit.limit > 0 });
-  }
-  if (violations.length === 0) return { allowed: true, replayed: false, limits: limitStates, shadowed };
-  return { ...refusalOf(violations), limits: limitStates, shadowed };
-}
-
-/** What usage.lua answered of the limits. */
-export function decodeStates(asked: readonly Limit[], overrideJson: string, rows: Reply): LimitState[] {
-  const limits = effectiveLimits(asked, overrideJson);
-  const decoded: LimitState[] = [];
-  for (let i = 0; i < rows.length; i += 3) {
-    decoded.push(stateOf(limits[Number(rows[i]) - 1]!, Number(rows[i + 1]), Number(rows[i + 2])));
-  }
-  return decoded;
 }

@@ -1,7 +1,7 @@
-import { counterOf, type JobRef, type Limit } from '../store.js';
+import { counterOf, type Limit } from '../store.js';
 
 /** How the keys are made and what they hold; raised when data of one version can't be read by the other. */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 export const HASH_SLOTS = 16_384;
 
 /**
@@ -25,12 +25,25 @@ export class Keys {
   }
 
   ofCustomer(customer: string): CustomerKeys {
-    return new CustomerKeys(`{${this.prefix}:s${crc16(customer) % this.shards}}:`, customer);
+    return new CustomerKeys(this.#tagOf(crc16(customer) % this.shards), customer);
+  }
+
+  /** When each customer of the shard is to be looked at. */
+  dueOf(shard: number): string {
+    return `${this.#tagOf(shard)}due`;
+  }
+
+  overridesOf(shard: number): string {
+    return `${this.#tagOf(shard)}overrides`;
   }
 
   /** The Redis Cluster hash slot of the customer's keys. */
   slotOf(customer: string): number {
     return crc16(`${this.prefix}:s${crc16(customer) % this.shards}`) % HASH_SLOTS;
+  }
+
+  #tagOf(shard: number): string {
+    return `{${this.prefix}:s${shard}}:`;
   }
 }
 
@@ -44,17 +57,29 @@ export class CustomerKeys {
     return `${this.tag}c:${this.customer}`;
   }
 
-  /** Jobs that lost their lease in a script for another job. */
-  get lost(): string {
-    return `${this.tag}l:${this.customer}`;
+  /** The jobs that hold no lease. */
+  get records(): string {
+    return `${this.tag}k:${this.customer}`;
   }
 
-  get override(): string {
-    return `${this.tag}o:${this.customer}`;
+  /** When each of these is to be looked at. */
+  get schedule(): string {
+    return `${this.tag}x:${this.customer}`;
   }
 
-  job(id: JobRef['id']): string {
-    return `${this.tag}j:${this.#named(id)}`;
+  /** When each customer of the shard is to be looked at. Scripts rely on how this name and that of the book differ. */
+  get due(): string {
+    return `${this.tag}due`;
+  }
+
+  /** What the scripts that work on jobs take first. */
+  get all(): string[] {
+    return [this.book, this.records, this.schedule, this.due];
+  }
+
+  /** Of all customers of the shard. */
+  get overrides(): string {
+    return `${this.tag}overrides`;
   }
 
   /** The log of each creation rate and the log of its refunds, in the order of the limits. */
@@ -65,7 +90,7 @@ export class CustomerKeys {
       .flatMap((name) => [`${this.tag}r:${name}`, `${this.tag}f:${name}`]);
   }
 
-  /** The length keeps customer `a:b` with job `c` apart from customer `a` with job `b:c`. */
+  /** The length keeps customer `a:b` with counter `c` apart from customer `a` with counter `b:c`. */
   #named(name: string): string {
     return `${this.customer.length}:${this.customer}:${name}`;
   }

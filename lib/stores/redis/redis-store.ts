@@ -4,12 +4,14 @@ import { boolean, checkOptions, count, duration, func, text, withDefault } from 
 import type { Duration } from '../../units.js';
 import type {
   AdmitRequest,
+  Claim,
   Decision,
   JobRef,
   Limit,
   LimiterOptions,
   LimitStore,
   Outcome,
+  Override,
   StoredJob,
   StoreEvent,
   Terms,
@@ -17,23 +19,22 @@ import type {
 } from '../store.js';
 import { connect } from './connect.js';
 import type { RedisConnection } from './connection.js';
-import {
-  decodeDecision,
-  decodeJob,
-  decodeOverride,
-  decodeStates,
-  encodeEnd,
-  encodeLimits,
-  encodeTerms,
-} from './encoding.js';
+import { decodeDecision, decodeStates } from './decisions.js';
+import { decodeJob, encodeAmounts, encodeEnd, encodeLimits, encodeTerms } from './encoding.js';
 import type { IoredisClient } from './ioredis.js';
-import { Keys, SCHEMA, type CustomerKeys } from './keys.js';
+import { Keys, SCHEMA } from './keys.js';
 import { redisLimiter } from './limiter.js';
 import type { NodeRedisClient } from './node-redis.js';
+import { decodeOverride, Overrides } from './overrides.js';
 import { RefusalCache } from './refusal-cache.js';
 import { ScriptRunner } from './script-runner.js';
 import * as scripts from './scripts.js';
 import type { Script } from './scripts.js';
+import { Sweeping } from './sweeping.js';
+
+/** The most kept jobs that `usage` shows. */
+const MOST_KEPT = 1_000;
+const UNSWEPT = 'they expired 30 days ago and nobody swept them';
 
 export interface RedisStoreOptions {
   /**
@@ -60,9 +61,9 @@ export interface RedisStoreOptions {
 }
 
 /**
- * Limits counted in Redis (6.2 and later), Valkey or a Redis Cluster, for any number of processes. Every operation is one
- * script, so one command and one round trip, and goes by the server's clock. Every key expires but overrides and one that
- * says how the data is laid out.
+ * Limits counted in Redis (6.2 and later), Valkey or a Redis Cluster, for any number of processes. Every operation but a
+ * sweeper's is one script, so one command and one round trip, and goes by the server's clock. Every key expires but overrides
+ * and one that says how the data is laid out.
  *
  * @example
  * const store = new RedisStore({ client: new Redis(process.env.REDIS_URL) });
@@ -71,6 +72,7 @@ export interface RedisStoreOptions {
  * @throws {ConfigError} `CONFIG_MISSING_OPTION`, `CONFIG_INVALID_OPTION`, `CONFIG_UNKNOWN_OPTION`
  */
 export class RedisStore implements LimitStore {
+  readonly shards: number;
   readonly #connection: RedisConnection;
   readonly #keys: Keys;
   readonly #runner: ScriptRunner;
@@ -78,6 +80,8 @@ export class RedisStore implements LimitStore {
   readonly #offset: () => number;
   readonly #refusals: RefusalCache | undefined;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
+  readonly #sweeping: Sweeping;
+  readonly #overrides: Overrides;
   #closed = false;
 
   constructor(options: RedisStoreOptions) {
@@ -94,30 +98,56 @@ export class RedisStore implements LimitStore {
       },
     );
     this.#connection = client;
+    this.shards = shards;
     this.#keys = new Keys(prefix, shards);
     this.#timeoutMs = timeoutMs;
     this.#offset = timeOffsetMs;
     this.#refusals = refusalCache ? new RefusalCache() : undefined;
     const layout = { key: this.#keys.layout, value: JSON.stringify({ schema: SCHEMA, shards }) };
     this.#runner = new ScriptRunner(client, layout, timeoutMs);
+    const runs = {
+      keys: this.#keys,
+      run: (...args: Parameters<ScriptRunner['run']>) => this.#run(...args),
+    };
+    this.#overrides = new Overrides(runs);
+    this.#sweeping = new Sweeping({
+      ...runs,
+      tell: (customer, found) => this.#tell(customer, found),
+      emit: (event) => this.#emit(event),
+      now: () => performance.now() + this.#offset(),
+    });
   }
 
   async admit(request: AdmitRequest): Promise<Decision> {
-    const { ref, run, terms } = request;
-    const { ref: termsRef, json, args } = encodeTerms(terms);
+    const { ref, run, terms, amounts } = request;
+    const encoded = encodeTerms(terms);
+    const amountsJson = amounts === undefined ? '' : JSON.stringify(amounts);
     // A job whose id the client chose may exist already, whatever the limits say.
     const cache = run === ref.id && request.adopt !== true && !this.#closed ? this.#refusals : undefined;
-    const known = cache?.get(ref.customer, termsRef, performance.now());
+    const asked = encoded.ref + amountsJson;
+    const known = cache?.get(ref.customer, asked, performance.now());
     if (known !== undefined) return known;
     const keys = this.#keys.ofCustomer(ref.customer);
+    const { ref: termsRef, json, maxRun } = encoded;
+    const adopt = request.adopt === true ? '1' : '';
     const reply = (await this.#run(
       scripts.admit,
-      [keys.book, keys.lost, keys.job(ref.id), keys.override, ...keys.logs(terms.limits)],
-      [ref.id, run, termsRef, json, String(terms.pendingMs), request.adopt === true ? '1' : '', ...args],
+      [...keys.all, keys.overrides, ...keys.logs(terms.limits)],
+      [
+        ref.id,
+        run,
+        termsRef,
+        json,
+        String(terms.pendingMs),
+        adopt,
+        maxRun,
+        amountsJson,
+        ...encodeAmounts(encoded, request),
+      ],
     )) as unknown[];
-    this.#tellLapsed(ref.customer, reply[1]);
+    this.#tell(ref.customer, reply[1]);
     const decision = decodeDecision(request, reply);
-    cache?.set(ref.customer, termsRef, decision, performance.now());
+    cache?.set(ref.customer, asked, decision, performance.now());
     return decision;
   }
 
@@ -133,8 +163,11 @@ export class RedisStore implements LimitStore {
     return this.#onJob(scripts.renew, ref, []);
   }
 
-  finish(ref: JobRef, outcome: Outcome): ReturnType<LimitStore['finish']> {
-    return this.#onJob(scripts.finish, ref, [encodeEnd(outcome.state)]);
+  finish(ref: JobRef, { state, units, retention }: Outcome): ReturnType<LimitStore['finish']> {
+    const times = retention ? [String(retention.resultsMs), String(retention.metadataMs)] : ['', ''];
+    const used = units === undefined ? '' : JSON.stringify(units);
+    const asks = this.#sweeping.asks() ? '1' : '';
+    return this.#onJob(scripts.finish, ref, [encodeEnd(state), ...times, used, asks]);
   }
 
   async job(ref: JobRef): Promise<StoredJob | undefined> {
@@ -142,19 +175,22 @@ export class RedisStore implements LimitStore {
     return found === '' ? undefined : decodeJob(ref.customer, found as unknown[]);
   }
 
-  async usage(customer: string, limits: readonly Limit[]): Promise<Usage> {
+  async usage(customer: string, limits: readonly Limit[], kept = 0): Promise<Usage> {
     const keys = this.#keys.ofCustomer(customer);
-    const [lapsed, override, running, ...rows] = (await this.#run(
+    const [lapsed, stored, running, keptJobs, ...rows] = (await this.#run(
       scripts.usage,
-      [keys.book, keys.lost, keys.override, ...keys.logs(limits)],
-      [encodeLimits(limits).json],
+      [...keys.all, keys.overrides, ...keys.logs(limits)],
+      [encodeLimits(limits).json, String(Math.min(kept, MOST_KEPT))],
     )) as unknown[];
-    this.#tellLapsed(customer, lapsed);
+    this.#tell(customer, lapsed);
+    const override = decodeOverride(String(stored));
     return {
-      limits: decodeStates(limits, String(override), rows),
+      limits: decodeStates(limits, override, rows),
+      kept: (keptJobs as unknown[][]).map((job) => decodeJob(customer, job)),
       running: (running as unknown[][])
         .map((job) => decodeJob(customer, job))
         .sort((a, b) => a.admittedAt - b.admittedAt),
+      ...(override && { override }),
     };
   }
 
@@ -168,23 +204,53 @@ export class RedisStore implements LimitStore {
     const { ref, json } = encodeTerms(terms);
     const [lapsed, finished, restored] = (await this.#run(
       scripts.reconcile,
-      [keys.book, keys.lost, keys.override, ...runningIds.map((id) => keys.job(id))],
+      [...keys.all, keys.overrides],
       [String(graceMs), ref, json, ...runningIds],
     )) as [unknown, string[], string[]];
-    this.#tellLapsed(customer, lapsed);
+    this.#tell(customer, lapsed);
     this.#refusals?.forget(customer);
     return { finished, restored };
   }
 
-  async setOverride(customer: string, limits: readonly Limit[] | null): Promise<void> {
-    const { ref, json } = limits === null ? { ref: '', json: '' } : encodeLimits(limits);
-    await this.#runner.run(scripts.setOverride, [this.#openKeys(customer).override], [ref, json]);
+  claim(request: Parameters<LimitStore['claim']>[0]): Promise<Claim[]> {
+    return this.#sweeping.claim(request);
+  }
+
+  confirm(claims: readonly Claim[]): Promise<number> {
+    return this.#sweeping.confirm(claims);
+  }
+
+  postpone(claim: Claim, afterMs: number | null): Promise<void> {
+    return this.#sweeping.postpone(claim, afterMs);
+  }
+
+  pin(ref: JobRef, reason: string): ReturnType<LimitStore['pin']> {
+    return this.#onJob(scripts.pin, ref, [reason]);
+  }
+
+  unpin(ref: JobRef): ReturnType<LimitStore['unpin']> {
+    return this.#onJob(scripts.unpin, ref, []);
+  }
+
+  extend(ref: JobRef, to: number): ReturnType<LimitStore['extend']> {
+    return this.#onJob(scripts.extend, ref, [String(to)]);
+  }
+
+  expireNow(ref: JobRef, force = false): ReturnType<LimitStore['expireNow']> {
+    return this.#onJob(scripts.expireNow, ref, [force ? '1' : '']);
+  }
+
+  async setOverride(customer: string, override: Override | null): Promise<void> {
+    await this.#overrides.set(customer, override);
     this.#refusals?.forget(customer);
   }
 
-  async override(customer: string): Promise<readonly Limit[] | null> {
-    const json = await this.#runner.run(scripts.override, [this.#openKeys(customer).override], []);
-    return decodeOverride(String(json));
+  override(customer: string): Promise<Override | null> {
+    return this.#overrides.get(customer);
+  }
+
+  overrides(): ReturnType<LimitStore['overrides']> {
+    return this.#overrides.all();
   }
 
   limiter(options: LimiterOptions): RateLimiterAbstract {
@@ -214,12 +280,15 @@ export class RedisStore implements LimitStore {
   }
 
   async #onJob<T>(script: Script, ref: JobRef, args: string[]): Promise<T> {
-    const keys = this.#keys.ofCustomer(ref.customer);
-    const reply = await this.#run(script, [keys.book, keys.lost, keys.job(ref.id)], [ref.id, ...args]);
-    const [answer, lapsed] = reply as [T, unknown];
-    this.#tellLapsed(ref.customer, lapsed);
+    const { all } = this.#keys.ofCustomer(ref.customer);
+    const reply = await this.#run(script, all, [ref.id, ...args]);
+    const [answer, found, waiting] = reply as [T, unknown, ([string, string] | [])?];
+    this.#tell(ref.customer, found);
     // What this process does may make room for the customer at once; what others do, within a second.
-    if (answer === 'finished' || answer === 'refunded') this.#refusals?.forget(ref.customer);
+    if (answer === 'finished' || answer === 'unsettled' || answer === 'refunded')
+      this.#refusals?.forget(ref.customer);
+    // That nobody sweeps is no failure of this operation, nor is it that this can't be found out.
+    if (waiting?.length) await this.#sweeping.look(waiting).catch(() => undefined);
     return answer;
   }
 
@@ -228,18 +297,19 @@ export class RedisStore implements LimitStore {
     return this.#runner.run(script, keys, [String(this.#offset()), ...args]);
   }
 
-  #openKeys(customer: string): CustomerKeys {
-    this.#assertOpen();
-    return this.#keys.ofCustomer(customer);
-  }
-
   #assertOpen(): void {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'The store is closed');
   }
 
-  #tellLapsed(customer: string, ids: unknown): void {
-    for (const id of ids as string[]) {
-      for (const listener of this.#listeners) listener({ type: 'lapsed', ref: { customer, id } });
+  /** Ids of jobs that lapsed, and how many records were dropped. */
+  #tell(customer: string, found: unknown): void {
+    for (const one of found as (string | number)[]) {
+      if (typeof one === 'string') this.#emit({ type: 'lapsed', ref: { customer, id: one } });
+      else this.#emit({ type: 'records-dropped', count: one, reason: UNSWEPT });
     }
+  }
+
+  #emit(event: StoreEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 }

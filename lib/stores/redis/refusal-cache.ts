@@ -22,30 +22,30 @@ interface Entry {
 export class RefusalCache {
   readonly #customers = new Map<string, Map<string, Entry>>();
 
-  /** The refusal that still holds for this customer on these terms, if there is one. */
-  get(customer: string, termsRef: string, now: number): Refused | undefined {
+  /** The refusal that still holds for this customer on these terms and amounts, if there is one. */
+  get(customer: string, asked: string, now: number): Refused | undefined {
     const entries = this.#customers.get(customer);
-    const entry = entries?.get(termsRef);
+    const entry = entries?.get(asked);
     if (entries === undefined || entry === undefined) return undefined;
     if (now < entry.until) return aged(entry.refused, now - entry.at);
     // This one asks. The others are told what still holds, for as long again at most.
     if (now < entry.holdsUntil) entry.until = Math.min(entry.holdsUntil, now + LONGEST_MS);
-    else this.#delete(customer, entries, termsRef);
+    else this.#delete(customer, entries, asked);
     return undefined;
   }
 
   /** Remembers a refusal, or forgets one that another decision has proved wrong. */
-  set(customer: string, termsRef: string, decision: Decision, now: number): void {
+  set(customer: string, asked: string, decision: Decision, now: number): void {
     let entries = this.#customers.get(customer);
     if (decision.allowed) {
-      if (entries !== undefined) this.#delete(customer, entries, termsRef);
+      if (entries !== undefined) this.#delete(customer, entries, asked);
       return;
     }
     if (entries === undefined) this.#customers.set(customer, (entries = this.#makeRoom()));
     const wait = decision.retryAfterMs ?? LONGEST_MS;
     const until = now + Math.min(LONGEST_MS, wait);
-    entries.delete(termsRef);
-    entries.set(termsRef, { refused: decision, at: now, until, holdsUntil: now + wait });
+    entries.delete(asked);
+    entries.set(asked, { refused: decision, at: now, until, holdsUntil: now + wait });
     if (entries.size > MOST_TERMS) entries.delete(firstOf(entries));
   }
 
@@ -63,8 +63,8 @@ export class RefusalCache {
     return new Map<string, Entry>();
   }
 
-  #delete(customer: string, entries: Map<string, Entry>, termsRef: string): void {
-    entries.delete(termsRef);
+  #delete(customer: string, entries: Map<string, Entry>, asked: string): void {
+    entries.delete(asked);
     if (entries.size === 0) this.#customers.delete(customer);
   }
 }

@@ -60,8 +60,8 @@ export function customerContract({ describe, test }: Suite): void {
       const terms = termsOf(rate(2, MINUTE), slots(10));
       assert.equal(await store.override('acme'), null);
       const raised = [rate(4, MINUTE)];
-      await store.setOverride('acme', raised);
-      assert.deepEqual(await store.override('acme'), raised);
+      await store.setOverride('acme', { limits: raised });
+      assert.deepEqual((await store.override('acme'))?.limits, raised);
       assert.equal(allowedOf(await admitMany(store, terms, 6)), 4);
       assert.equal((await store.usage('acme', terms.limits)).limits[0]!.limit, 4);
       assert.equal(allowedOf(await admitMany(store, terms, 6, 'globex')), 2);
@@ -73,7 +73,7 @@ export function customerContract({ describe, test }: Suite): void {
     test('replace the numbers, not the counter', async ({ store }) => {
       const keyed = termsOf(rate(1, MINUTE, { key: 'whisper' }));
       const plain = termsOf(rate(1, MINUTE));
-      await store.setOverride('acme', [rate(2, MINUTE, { key: 'nova' })]);
+      await store.setOverride('acme', { limits: [rate(2, MINUTE, { key: 'nova' })] });
       assert.equal(allowedOf(await admitMany(store, keyed, 3)), 2);
       assert.equal(allowedOf(await admitMany(store, plain, 3)), 2);
       await store.setOverride('acme', null);
@@ -85,7 +85,7 @@ export function customerContract({ describe, test }: Suite): void {
       const terms = termsOf(slots(3));
       const jobs = [request(terms), request(terms), request(terms)];
       for (const job of jobs) await store.admit(job);
-      await store.setOverride('acme', [slots(2)]);
+      await store.setOverride('acme', { limits: [slots(2)] });
       assert.deepEqual(await usedOf(store, terms), { concurrency: 3 });
       await store.finish(jobs[0]!.ref, { state: 'completed' });
       assert.equal(allowedOf(await admitMany(store, terms, 1)), 0);
@@ -99,7 +99,7 @@ export function customerContract({ describe, test }: Suite): void {
         await admitMany(store, terms, 1);
         await advance(10 * SECOND);
       }
-      await store.setOverride('acme', [rate(2, MINUTE)]);
+      await store.setOverride('acme', { limits: [rate(2, MINUTE)] });
       const [limit] = (await store.usage('acme', terms.limits)).limits;
       assert.deepEqual([limit!.used, limit!.remaining], [3, 0]);
       assert.ok(Math.abs(limit!.resetAfterMs! - 40 * SECOND) < SECOND);
@@ -108,10 +108,55 @@ export function customerContract({ describe, test }: Suite): void {
     test('a rate lowered and raised again forgets nothing in the window', async ({ store }) => {
       const terms = termsOf(rate(6, MINUTE));
       await admitMany(store, terms, 5);
-      await store.setOverride('acme', [rate(2, MINUTE)]);
+      await store.setOverride('acme', { limits: [rate(2, MINUTE)] });
       assert.equal(allowedOf(await admitMany(store, terms, 1)), 0);
       await store.setOverride('acme', null);
       assert.equal(allowedOf(await admitMany(store, terms, 3)), 1);
+    });
+  });
+
+  describe('overrides with more than limits', () => {
+    test('say who set them, why and when, and are listed', async ({ store }) => {
+      const override = { limits: [rate(4, MINUTE)], reason: 'launch day', author: 'kim' };
+      await store.setOverride('acme', override);
+      await store.setOverride('globex', { limits: [], others: { fileSize: { maxFile: 5 } } });
+      await store.setOverride('initech', override);
+      await store.setOverride('initech', null);
+      const { setAt, ...stored } = (await store.override('acme'))!;
+      assert.deepEqual(stored, override);
+      assert.equal(typeof setAt, 'number');
+      const listed = await store.overrides();
+      assert.deepEqual(listed.map(({ customer }) => customer).sort(), ['acme', 'globex']);
+      const { override: other } = listed.find(({ customer }) => customer === 'globex')!;
+      assert.deepEqual(other.others, { fileSize: { maxFile: 5 } });
+    });
+
+    test('end when they said, and are told with the decision while they hold', async ({ store, advance }) => {
+      const terms = { ...termsOf(rate(2, HOUR)), pendingMs: HOUR };
+      await store.setOverride('acme', { limits: [rate(3, HOUR)] });
+      const { setAt } = (await store.override('acme'))!;
+      const until = { limits: [rate(4, HOUR)], expiresAt: setAt! + 10 * MINUTE };
+      await store.setOverride('acme', until);
+      const decision = await store.admit(request(terms));
+      assert.equal(decision.override?.expiresAt, until.expiresAt);
+      assert.equal((await store.usage('acme', terms.limits)).override?.expiresAt, until.expiresAt);
+      assert.equal(allowedOf(await admitMany(store, terms, 5)), 3);
+      await advance(10 * MINUTE);
+      assert.equal(await store.override('acme'), null);
+      assert.deepEqual(await store.overrides(), []);
+      const after = await store.admit(request(terms));
+      assert.equal(after.allowed, false);
+      assert.equal(after.override, undefined);
+      assert.equal(after.limits[0]!.limit, 2);
+    });
+
+    test('in shadow mode refuse nothing', async ({ store }) => {
+      const terms = termsOf(rate(1, HOUR), slots(1));
+      await store.setOverride('acme', { limits: [], mode: 'shadow' });
+      const decisions = await admitMany(store, terms, 3);
+      assert.equal(allowedOf(decisions), 3);
+      assert.deepEqual(decisions[2]!.shadowed, ['creation-rate', 'concurrency']);
+      assert.deepEqual(await usedOf(store, terms), { 'creation-rate': 1, concurrency: 1 });
     });
   });
 
@@ -182,7 +227,7 @@ export function customerContract({ describe, test }: Suite): void {
       const terms = termsOf(rate(1, MINUTE), slots(1));
       const job = request(terms);
       await store.admit(job);
-      await store.setOverride('globex', [rate(5, MINUTE)]);
+      await store.setOverride('globex', { limits: [rate(5, MINUTE)] });
       await store.clear();
       assert.equal(await store.job(job.ref), undefined);
       assert.equal(await store.override('globex'), null);

@@ -31,7 +31,7 @@ export class Budget {
   /** Call it between any two pieces of work. */
   checkTime(): void {
     if (this.#now() <= this.#deadline) return;
-    throw over('ARCHIVE_INSPECTION_TIMEOUT', 'maxInspect', this.limits.maxInspect, {
+    throw over('ARCHIVE_INSPECTION_TIMEOUT', 'max-inspect', this.limits.maxInspect / 1000, {
       message: 'the archive takes too long to inspect',
     });
   }
@@ -45,7 +45,7 @@ export class Budget {
   /** Refuses a number of entries that are only announced as yet. */
   checkEntries(more: number): void {
     if (this.entries + more <= this.limits.maxEntries) return;
-    throw over('ARCHIVE_TOO_MANY_ENTRIES', 'maxEntries', this.limits.maxEntries, {
+    throw over('ARCHIVE_TOO_MANY_ENTRIES', 'max-entries', this.limits.maxEntries, {
       message: 'the archive has too many entries',
       received: this.entries + more,
     });
@@ -71,7 +71,7 @@ export class Budget {
   checkDecoded(more: number): void {
     const total = this.decodedBytes + more;
     if (total > this.limits.maxUncompressed) {
-      throw over('ARCHIVE_UNCOMPRESSED_TOO_LARGE', 'maxUncompressed', this.limits.maxUncompressed, {
+      throw over('ARCHIVE_UNCOMPRESSED_TOO_LARGE', 'max-uncompressed', this.limits.maxUncompressed, {
         message: 'the content of the archive is too large',
         received: total,
       });
@@ -82,7 +82,7 @@ export class Budget {
   /** Refuses an entry by its size, announced or decoded so far. */
   checkEntry(entry: string, bytes: number, encodedBytes: number): void {
     if (bytes > this.maxEntrySize) {
-      throw over('ARCHIVE_ENTRY_TOO_LARGE', 'maxEntrySize', this.maxEntrySize, {
+      throw over('ARCHIVE_ENTRY_TOO_LARGE', 'max-entry-size', this.maxEntrySize, {
         message: 'an entry of the archive is too large',
         received: bytes,
         entry,
@@ -94,7 +94,7 @@ export class Budget {
   /** Refuses content for what it was decoded from. */
   checkRatio(bytes: number, encodedBytes: number, entry?: string): void {
     if (bytes <= RATIO_GRACE || bytes <= encodedBytes * this.limits.maxRatio) return;
-    throw over('ARCHIVE_RATIO_TOO_HIGH', 'maxRatio', this.limits.maxRatio, {
+    throw over('ARCHIVE_RATIO_TOO_HIGH', 'max-ratio', this.limits.maxRatio, {
       message: 'the content is too large for the size of the archive',
       received: Math.ceil(bytes / Math.max(1, encodedBytes)),
       entry,

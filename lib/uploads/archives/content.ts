@@ -94,7 +94,7 @@ function nestedFormat(
   }
   if (depth < maxDepth) return format;
   throw new ArchiveRefused('ARCHIVE_TOO_DEEP', 'an archive is inside too many others', entry, {
-    limit: 'maxDepth',
+    limit: 'max-depth',
     allowed: maxDepth,
     received: depth + 1,
   });

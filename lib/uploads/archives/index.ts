@@ -78,8 +78,8 @@ function outcomeOf(reply: PoolReply, limits: ParsedArchiveLimits): ArchiveOutcom
       ok: false,
       code: 'ARCHIVE_INSPECTION_TIMEOUT',
       message,
-      limit: 'maxInspect',
-      allowed: limits.maxInspect,
+      limit: 'max-inspect',
+      allowed: limits.maxInspect / 1000,
     };
   }
   // What could not be inspected is not let through, whoever is to blame.

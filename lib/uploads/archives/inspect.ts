@@ -30,8 +30,9 @@ export interface ArchiveRejected {
   message: string;
   /** The entry concerned, with the way to it through nested archives; bounded, printable characters only. */
   entry?: string;
-  /** The limit that was passed, what it allows, and what came where that is known. */
+  /** The limit that was passed, as `max-entries` for `maxEntries`; `metadata` follows from that too. */
   limit?: string;
+  /** What the limit allows, and what came where that is known: bytes, a number, a ratio or seconds. */
   allowed?: number;
   received?: number;
 }
@@ -81,7 +82,7 @@ async function readOuter(source: Source, inspection: Inspection): Promise<Archiv
     );
   if (source.size > maxSize)
     throw new ArchiveRefused('ARCHIVE_TOO_LARGE', 'the archive is too large', undefined, {
-      limit: 'maxSize',
+      limit: 'max-size',
       allowed: maxSize,
       received: source.size,
     });

@@ -85,6 +85,9 @@ function checkGap(source: Source, from: number, to: number, mode: 'strict' | 'le
   }
 }
 
+const outside = (name: string): ArchiveRefused =>
+  new ArchiveRefused('ARCHIVE_OVERLAP', 'an entry reaches into the zip directory', name);
+
 function readLocal(
   source: Source,
   entry: ZipEntry,
@@ -92,23 +95,27 @@ function readLocal(
   mode: 'strict' | 'lenient',
 ): { dataAt: number; entryEnd: number } {
   const { name, headerAt } = entry;
-  const outside = (): ArchiveRefused =>
-    new ArchiveRefused('ARCHIVE_OVERLAP', 'an entry reaches into the zip directory', name);
-  if (headerAt + LOCAL_BYTES > end.directoryStart) throw outside();
+  if (headerAt + LOCAL_BYTES > end.directoryStart) throw outside(name);
   const fixed = source.read(headerAt, LOCAL_BYTES);
   if (fixed.readUInt32LE(0) !== LOCAL)
     throw new ArchiveRefused('ARCHIVE_CORRUPT', 'an entry is not where the zip directory says', name);
   const headerBytes = LOCAL_BYTES + fixed.readUInt16LE(26) + fixed.readUInt16LE(28);
   const dataAt = headerAt + headerBytes;
   const dataEnd = dataAt + entry.compressedSize;
-  if (dataEnd > end.directoryStart) throw outside();
+  if (dataEnd > end.directoryStart) throw outside(name);
   const values = checkLocal(source.read(headerAt, headerBytes), entry, mode);
   const entryEnd = values.streamed
     ? dataEnd + descriptorBytes(source, entry, dataEnd, values.known && mode === 'lenient')
     : dataEnd;
-  if (entryEnd > end.directoryStart) throw outside();
+  if (entryEnd > end.directoryStart) throw outside(name);
   return { dataAt, entryEnd };
 }
+
+const differs = (what: string, name: string): ArchiveRefused =>
+  new ArchiveRefused('ARCHIVE_HEADER_MISMATCH', `an entry has two ${what} that disagree`, name);
+
+/** Whether a local header's value is the directory's, or left for the data descriptor to say. */
+const isOpen = (value: number, known: number): boolean => value === 0 || value === FULL32 || value === known;
 
 /** Whether sizes and checksum follow the data, and whether the local header nevertheless has them. */
 function checkLocal(
@@ -119,15 +126,13 @@ function checkLocal(
   const { name } = entry;
   const nameEnd = LOCAL_BYTES + header.readUInt16LE(26);
   const flags = header.readUInt16LE(6);
-  const differs = (what: string): ArchiveRefused =>
-    new ArchiveRefused('ARCHIVE_HEADER_MISMATCH', `an entry has two ${what} that disagree`, name);
-  if (header.toString('latin1', LOCAL_BYTES, nameEnd) !== entry.rawName) throw differs('names');
-  if (header.readUInt16LE(8) !== entry.method) throw differs('compression methods');
+  if (header.toString('latin1', LOCAL_BYTES, nameEnd) !== entry.rawName) throw differs('names', name);
+  if (header.readUInt16LE(8) !== entry.method) throw differs('compression methods', name);
   if (flags & FLAG_ENCRYPTED) throw new ArchiveRefused('ARCHIVE_ENCRYPTED', 'an entry is encrypted', name);
   if (mode === 'strict') {
     const compared = FLAG_DESCRIPTOR | FLAG_UTF8;
-    if ((flags & compared) !== (entry.flags & compared)) throw differs('sets of flags');
-    if (header.readUInt32LE(10) !== entry.time) throw differs('times');
+    if ((flags & compared) !== (entry.flags & compared)) throw differs('sets of flags', name);
+    if (header.readUInt32LE(10) !== entry.time) throw differs('times', name);
   }
   const rawName = header.subarray(LOCAL_BYTES, nameEnd);
   const extra = readExtra(header.subarray(nameEnd), rawName, name, mode);
@@ -138,10 +143,11 @@ function checkLocal(
   const crc = header.readUInt32LE(14);
   const streamed = (flags & FLAG_DESCRIPTOR) !== 0;
   const same = size === entry.size && compressedSize === entry.compressedSize && crc === entry.crc;
-  const open = (value: number, known: number): boolean => value === 0 || value === FULL32 || value === known;
   const left =
-    open(size, entry.size) && open(compressedSize, entry.compressedSize) && (crc === 0 || crc === entry.crc);
-  if (!same && !(streamed && left)) throw differs('sizes or checksums');
+    isOpen(size, entry.size) &&
+    isOpen(compressedSize, entry.compressedSize) &&
+    (crc === 0 || crc === entry.crc);
+  if (!same && !(streamed && left)) throw differs('sizes or checksums', name);
   return { streamed, known: same };
 }
 

@@ -1,56 +1,41 @@
--- Jobs: in the book while they hold a lease; in the customer's hash of lost ones when another job's script freed the lease,
--- since a script only touches keys it is given; else under a key of their own.
-local lostKey = KEYS[2]
-local HOUR, MONTH = 3600000, 2592000000
--- How many entries the hash of lost jobs takes in before those that may be forgotten are looked for.
-local TIDY = 512
+-- Jobs: in the book while they hold a lease, else among the records.
 -- How many terms the book takes in before those that no job refers to are looked for.
 local TIDY_TERMS = 16
 
-local function find(id, key)
-  local text = call('HGET', customerKey, 'j' .. id)
-  local job
+local function find(id)
+  local text = read('j' .. id)
   if text then
-    job = readRecord(text, id)
+    local job = readRecord(text, id)
     job.leased = true
-  else
-    text = call('HGET', lostKey, id)
-    local lost = text and true
-    text = text or call('GET', key)
-    if not text then return nil end
-    job = readRecord(text, id)
-    if job.untilTime <= now then return nil end
-    job.lost = lost
+    return job
   end
-  job.key = key
-  return job
+  text = recordOf(id)
+  if not text then return nil end
+  local job = readRecord(text, id)
+  job.kept = true
+  if forgetAt(job) > date then return job end
+  drop(job)
 end
 
 -- The job under that id, unless all that is known is that somebody finished it.
-local function findJob(id, key)
-  local job = find(id, key)
-  if job and job.charges ~= '!' then return job end
-end
-
-local function lose(job)
-  call('HSET', lostKey, job.id, writeRecord(job))
-  local memory = job.untilTime - now
-  if call('PTTL', lostKey) < memory then call('PEXPIRE', lostKey, memory) end
-  if call('HLEN', lostKey) % TIDY > 0 then return end
-  local entries = call('HGETALL', lostKey)
-  for i = 1, #entries, 2 do
-    if readRecord(entries[i + 1]).untilTime <= now then call('HDEL', lostKey, entries[i]) end
-  end
+local function findJob(id)
+  local job = find(id)
+  if job and not job.unadmitted then return job end
 end
 
 -- Forgets the terms in the book that no job with a lease refers to.
 local function tidyTerms(used)
+  local function use(record)
+    for ref, overrideRef in string.gmatch(readRecord(record).charges, '([%w_-]+)%.([%w_-]*)~') do
+      used[ref], used[overrideRef] = 1, 1
+    end
+  end
   local entries = call('HGETALL', customerKey)
   for i = 1, #entries, 2 do
-    if string.sub(entries[i], 1, 1) == 'j' then
-      local charges = readRecord(entries[i + 1]).charges
-      for ref, overrideRef in string.gmatch(charges, '([%w_-]+)%.([%w_-]*)~') do used[ref], used[overrideRef] = 1, 1 end
-    end
+    if string.sub(entries[i], 1, 1) == 'j' then use(entries[i + 1]) end
+  end
+  for field, value in pairs(changed) do
+    if value and string.sub(field, 1, 1) == 'j' then use(value) end
   end
   for i = 1, #entries, 2 do
     local ref = string.match(entries[i], '^t(.*)$')
@@ -77,11 +62,11 @@ local function lease(job, untilTime)
   if not job.leased then
     local limits = limitsOf(job)
     keepTerms(job)
-    if job.lost then call('HDEL', lostKey, job.id) elseif job.key then call('DEL', job.key) end
+    if job.kept then drop(job) end
     for _, entry in ipairs(limits) do
       if entry.charged and entry.limit.kind == 'concurrency' then hold(entry.counter, 1) end
     end
-    job.rest, job.lost, job.leased = '', nil, true
+    job.rest, job.overrunAt, job.tries, job.leased = '', nil, 0, true
     jobs = jobs + 1
   end
   job.untilTime = untilTime
@@ -103,8 +88,8 @@ local function freed()
   changed['.freed'] = now
 end
 
--- The job holds no lease any more and is remembered that long.
-local function release(job, memory, inLost)
+-- The job holds no lease any more. Its record is kept for that long; one that still runs, until a sweeper has ended it.
+local function release(job, memory)
   local limits = limitsOf(job)
   if job.leased then
     local slots = 0
@@ -119,20 +104,23 @@ local function release(job, memory, inLost)
     jobs = jobs - 1
     if jobs == 0 then due = math.huge end
   end
+  job.leased = false
   if string.find('rl', job.state, 1, true) then
     job.rest = cjson.encode(refsOf(job))
   else
     job.rest, job.charges = job.terms.plan or '', ''
   end
-  if job.lost and not inLost then call('HDEL', lostKey, job.id) end
-  job.leased, job.lost = false, inLost
-  job.untilTime = now + memory
-  if memory == 0 then
-    if not inLost then call('DEL', job.key) end
-  elseif inLost then
-    lose(job)
-  else
-    call('SET', job.key, writeRecord(job), 'PX', memory)
+  local hardEnd = job.state == 'r' and hardEndOf(job)
+  if hardEnd then
+    job.overrunAt = wall(hardEnd)
+    job.untilTime = job.overrunAt + MONTH
+  elseif memory then
+    job.untilTime = date + memory
+  end
+  if forgetAt(job) > date then
+    keep(job)
+  elseif job.kept then
+    drop(job)
   end
 end
 
@@ -141,42 +129,93 @@ local function start(job)
   job.state = 'r'
   job.startedAt = job.startedAt or now
   local untilTime = leaseEnd(job)
-  if not untilTime then
-    release(job, job.terms.rememberMs)
-  elseif untilTime > now then
+  if not untilTime then return release(job, job.terms.rememberMs) end
+  if untilTime > now then
     lease(job, untilTime)
   elseif job.leased then
     changed['j' .. job.id] = writeRecord(job)
   end
+  if job.leased then sweep = math.min(sweep, wall(hardEndOf(job))) end
 end
 
-local function finish(job, state, inLost)
+-- Ends the job. What it leaves behind is kept as its terms say, or `times`; what it used is what it reserved, or `units`.
+-- `false` where a period that these belong to is forgotten.
+local function finish(job, state, times, units)
   limitsOf(job)
-  job.state = state
-  job.startedAt = job.startedAt or now
-  job.finishedAt = wall(now)
-  release(job, job.terms.rememberMs, inLost)
+  local terms = job.terms
+  local retention = terms.retention or {}
+  local failed = state == 'f' or state == 'o'
+  times = times or failed and retention.failed or terms.retention
+  -- Held by a pin, though nothing says how long it is kept without.
+  if job.pinned and not times then times = { resultsMs = 0, metadataMs = terms.rememberMs } end
+  job.state, job.tries, job.overrunAt, job.noticeMs = state, 0, nil, retention.noticeMs
+  job.finishedAt, job.admittedAt, job.startedAt = date, wall(job.at / 1000), wall(job.startedAt or now)
+  job.resultsAt = times and date + times.resultsMs
+  job.metadataAt = date + (times and times.metadataMs or terms.rememberMs)
+  local settled = settleQuotas(job, units, times ~= nil)
+  release(job)
+  return settled
+end
+
+-- A job that had lapsed is charged anew, whatever the limits say.
+local function reinstate(job)
+  for _, entry in ipairs(limitsOf(job)) do
+    entry.at, entry.date = stamp, date
+    if entry.charged and entry.limit.kind == 'quota' then
+      chargeQuota(entry, entry.amount, true)
+    elseif entry.charged then
+      owe('+', entry.limit, entry.counter, stamp)
+    end
+  end
+  job.at = stamp
+  job.charges = string.gsub(string.gsub(job.charges, '@%d+', ''), '%^%d+', '')
+  if ahead > 0 then job.charges = string.gsub(job.charges, '#[%d,]+', '%0^' .. string.format('%.0f', ahead)) end
+  if job.pinned then countPins(1) end
 end
 
 -- Gives back all that the job was charged.
-local function undo(job, state, inLost)
+local function undo(job, state)
   for _, entry in ipairs(limitsOf(job)) do
-    if entry.charged then owe('-', entry.limit, entry.counter, entry.at) end
+    if entry.charged and entry.limit.kind == 'quota' then
+      chargeQuota(entry, -entry.amount)
+    elseif entry.charged then
+      owe('-', entry.limit, entry.counter, entry.at)
+    end
   end
+  if job.pinned then countPins(-1) end
   job.state = state
-  release(job, math.min(HOUR, job.terms.rememberMs), inLost)
+  release(job, math.min(HOUR, job.terms.rememberMs))
+end
+
+-- Writes what changed of a job that goes on as it is.
+local function store(job)
+  if job.leased then changed['j' .. job.id] = writeRecord(job) else keep(job) end
+end
+
+-- `nil` is no pin.
+local function pin(job, reason)
+  local held = isHeld(job)
+  job.pinned, job.tries = reason, 0
+  if held ~= isHeld(job) then countPins(held and -1 or 1) end
+  store(job)
 end
 
 local function describe(job)
-  local plan
-  if job.charges == '' or job.charges == '!' then
-    plan = job.rest
-  else
-    limitsOf(job)
-    plan = job.terms.plan
+  local plan, startedAt, admittedAt = job.rest, job.startedAt, job.admittedAt
+  if not job.finishedAt then
+    admittedAt = wall(job.at / 1000)
+    startedAt = startedAt and wall(startedAt)
+    if job.charges ~= '' then
+      limitsOf(job)
+      plan = job.terms.plan
+    end
+  end
+  local expired = ''
+  if job.resultsAt and not job.pinned and date >= job.resultsAt then
+    expired = date >= job.metadataAt and 'metadata' or 'results'
   end
   return {
-    job.id, job.state, wall(job.at / 1000), wall(job.startedAt), job.finishedAt or '', job.leased and wall(job.untilTime) or '',
-    plan or '',
+    job.id, job.state, admittedAt, startedAt or '', job.finishedAt or '', job.leased and wall(job.untilTime) or '', plan or '',
+    job.resultsAt or '', job.resultsAt and job.metadataAt or '', expired, job.pinned or '',
   }
 end

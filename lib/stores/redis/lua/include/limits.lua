@@ -8,17 +8,18 @@ end
 
 -- The limit that really holds: replaced by the override's of the same name and kind.
 local function overridden(limit, override)
-  for i = override and #override.limits or 0, 1, -1 do
-    local other = override.limits[i]
-    if other.name == limit.name then
-      if other.kind ~= limit.kind then return limit end
-      local copy = {}
-      for property, value in pairs(other) do copy[property] = value end
-      copy.key = limit.key
-      return copy
-    end
+  if not override then return limit end
+  local other = limit
+  for _, one in ipairs(override.limits) do
+    if one.name == limit.name then other = one end
   end
-  return limit
+  if other.kind ~= limit.kind then other = limit end
+  if other == limit and override.mode ~= 'shadow' then return limit end
+  local copy = {}
+  for property, value in pairs(other) do copy[property] = value end
+  copy.key = limit.key
+  if override.mode == 'shadow' then copy.mode = 'shadow' end
+  return copy
 end
 
 local function termsOf(job, ref)
@@ -26,29 +27,37 @@ local function termsOf(job, ref)
   if not terms[ref] and job.rest ~= '' then
     for other, value in pairs(cjson.decode(job.rest)) do terms[other] = value end
   end
-  terms[ref] = terms[ref] or cjson.decode(call('HGET', customerKey, 't' .. ref))
+  terms[ref] = terms[ref] or cjson.decode(read('t' .. ref))
   return terms[ref]
 end
 
--- The limits that a job is charged to, each counter once: { limit, counter, at, charged }. Sets
--- job.terms to those of its first admission.
+-- The limits that a job is charged to, each counter once: { limit, counter, at, charged }, and of a quota amount, date and the
+-- longest that jobs of these terms run. Sets job.terms to those of its first admission.
 local function limitsOf(job)
   if job.limits then return job.limits end
   local limits, seen = {}, {}
-  for ref, overrideRef, shadowed, at in string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)@?(%d*)') do
+  for ref, overrideRef, free, amounts, at, wasAhead in
+    string.gmatch(job.charges, '([%w_-]+)%.([%w_-]*)~([%d,]*)#?([%d,]*)@?(%d*)%^?(%d*)') do
     local of, override = termsOf(job, ref), termsOf(job, overrideRef)
     job.terms = job.terms or of
-    for i, limit in ipairs(of.limits) do
-      local counter = counterOf(limit)
+    if at == '' then at = job.at end
+    local nextAmount, maxRun = string.gmatch(amounts, '%d+'), math.huge
+    local first = #limits + 1
+    for i, asked in ipairs(of.limits) do
+      local limit, counter = overridden(asked, override), counterOf(asked)
+      local amount = limit.kind == 'quota' and tonumber(nextAmount() or 0) or nil
+      maxRun = math.min(maxRun, limit.maxRunMs or math.huge)
       if not seen[counter] then
         -- An infinite rate counts nothing, so that another of its name may still be charged.
-        seen[counter] = limit.kind == 'concurrency' or overridden(limit, override).limit ~= nil
+        seen[counter] = limit.kind ~= 'creation-rate' or limit.limit ~= nil
         limits[#limits + 1] = {
-          limit = overridden(limit, override), counter = counter, at = at ~= '' and at or job.at,
-          charged = not string.find(',' .. shadowed .. ',', ',' .. i .. ',', 1, true),
+          limit = limit, counter = counter, at = at, amount = amount,
+          date = math.floor((at - (tonumber(wasAhead) or 0)) / 1000),
+          charged = not string.find(',' .. free .. ',', ',' .. i .. ',', 1, true),
         }
       end
     end
+    for i = first, #limits do limits[i].maxRun = maxRun end
   end
   job.limits = limits
   return limits
@@ -64,13 +73,21 @@ local function refsOf(job)
   return refs
 end
 
--- When the job's lease ends if it is renewed now, running; nil where nothing limits how many run.
+-- The shortest of that property among the job's limits.
+local function shortest(job, property)
+  local least = math.huge
+  for _, entry in ipairs(limitsOf(job)) do least = math.min(least, entry.limit[property] or math.huge) end
+  return least
+end
+
+-- When a job that has started must have ended; nil where nothing limits how many run.
+local function hardEndOf(job)
+  local maxRun = shortest(job, 'maxRunMs')
+  if maxRun < math.huge then return job.startedAt + maxRun end
+end
+
+-- When the job's lease ends if it is renewed now, running.
 local function leaseEnd(job)
-  local maxRun, heartbeat = math.huge, math.huge
-  for _, entry in ipairs(limitsOf(job)) do
-    maxRun = math.min(maxRun, entry.limit.maxRunMs or math.huge)
-    heartbeat = math.min(heartbeat, entry.limit.heartbeatMs or math.huge)
-  end
-  if maxRun == math.huge then return nil end
-  return math.min(job.startedAt + maxRun, now + heartbeat)
+  local hardEnd = hardEndOf(job)
+  return hardEnd and math.min(hardEnd, now + shortest(job, 'heartbeatMs'))
 end

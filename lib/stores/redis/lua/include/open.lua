@@ -7,10 +7,14 @@
 --   .keep    ms until which the hash is kept
 --   .window  the longest window seen, ms
 --   .freed   ms when a slot last came free; .every: how often they do lately, ms
+--   .plain   1 where the customer has no override
+--   .sweep   the date at which the shard's index says that the customer must be looked at, ms
+--   .pins    how many jobs are pinned; .last: the date when the last record of those that are not may be forgotten, ms
 --   .terms   how many terms were taken in since unused ones were last looked for
 --   j<id>    the record of a job that holds a lease
 --   n<counter>  how many of these jobs are charged to a concurrency counter
 --   w<counter>  changes to a rate's log that the next script which is given the log has to make
+--   q<counter>  how much of a quota was charged, by period
 --   t<ref>   terms and overrides that records refer to, JSON
 -- A book's clock is the server's, but it never runs backwards: when the server's does (a failover, an operator), the book
 -- stays ahead by as much from then on, so that windows and leases neither stretch nor freeze.
@@ -27,9 +31,9 @@ if micros < latest then
   micros = latest
   dirty = true
 end
--- Leases go by ms; rates by µs, as text, since Lua would print so long a number rounded.
-local now, stamp = math.floor(micros / 1000), string.format('%.0f', micros)
+-- Leases go by ms; rates by µs, as text, since Lua would print so long a number rounded. Dates are the server's, in ms.
+local now, stamp, date = math.floor(micros / 1000), string.format('%.0f', micros), math.floor((micros - ahead) / 1000)
 local due, jobs = tonumber(book[3]) or math.huge, tonumber(book[4]) or 0
 local window = tonumber(book[6]) or 0
 -- What is to change in the book, written at the end by one command: fields and values by turns, and what changes.lua keeps.
-local put, changed, gone, held, owed, needed = {}
+local put, changed, read, flush, lastQuota, needed, lasting = {}

@@ -5,15 +5,7 @@
 local function owe(sign, limit, counter, at)
   if limit.kind ~= 'creation-rate' or not limit.limit then return end
   local time = sign == '+' and at or stamp
-  setOwed(counter, owedOf(counter) .. sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';')
-end
-
--- Charges the rates of the job anew, whatever the limits say.
-local function chargeRates(job)
-  for _, entry in ipairs(limitsOf(job)) do
-    entry.at = stamp
-    if entry.charged then owe('+', entry.limit, entry.counter, stamp) end
-  end
-  job.at = stamp
-  job.charges = string.gsub(job.charges, '@%d+', '')
+  local pieces = owing[counter] or {}
+  owing[counter] = pieces
+  pieces[#pieces + 1] = sign .. at .. '@' .. time .. '/' .. limit.windowMs .. '/' .. limit.limit .. ';'
 end

@@ -1,24 +1,16 @@
 -- Writes what changed, and sees to it that the book outlives its jobs and windows and, once idle, nothing else.
-if changed then
-  for field, value in pairs(changed) do
-    if value then
-      put[#put + 1] = field
-      put[#put + 1] = value
-    else
-      gone[#gone + 1] = field
-    end
-  end
-  if #gone > 0 then
-    call('HDEL', customerKey, unpack(gone))
-    dirty = true
-  end
-end
+if changed then flush() end
 if dirty or #put > 0 then
   local size, keep = #put, tonumber(book[5]) or 0
   local idle = window > 600000 and window or 600000
   local wanted = now + idle
   if jobs > 0 and needed and needed > wanted then wanted = needed end
-  local renew = keep < wanted or (jobs == 0 and keep > wanted + idle)
+  if lasting and lasting > wanted then wanted = lasting end
+  local renew = keep < wanted
+  if changed and jobs == 0 and keep > wanted + idle and not read('.pins') then
+    wanted = math.max(wanted, lastQuota())
+    renew = keep > wanted + idle
+  end
   if renew then
     keep = wanted + idle
     put[size + 1], put[size + 2] = '.keep', keep

@@ -1,13 +1,14 @@
--- Brings the book up to now: frees the leases that ran out, and adds those of pending jobs to `lapsed`. Looks at all of them, but only once the earliest is due. Frees a
--- thousand at most, so that one script stays short; the others are counted until the next one.
+-- Brings the book up to now: frees the leases that ran out, and adds those of pending jobs to `lapsed`. Looks at all of them,
+-- but only once the earliest is due. Frees a hundred at most, so that one script stays short; the others are counted until the
+-- next one.
 if now >= due then
   local entries = call('HGETALL', customerKey)
-  local left = 1000
+  local left = 100
   due = math.huge
   for i = 1, #entries, 2 do
     local kind, name, text = string.sub(entries[i], 1, 1), string.sub(entries[i], 2), entries[i + 1]
     if kind == 'j' then
-      local untilTime = tonumber(string.match(text, '^%a;%d*;%d*;%d*;(%d+)'))
+      local untilTime = tonumber(string.match(text, '^%a;%d*;%d*;(%d+)'))
       if untilTime > now then
         due = math.min(due, untilTime)
       elseif left == 0 then
@@ -18,13 +19,11 @@ if now >= due then
         local job = readRecord(text, name)
         job.leased = true
         if job.state == 'p' then
-          undo(job, 'l', true)
+          undo(job, 'l')
           lapsed[#lapsed + 1] = name
         else
-          release(job, MONTH, true)
+          release(job)
         end
-        call('HDEL', customerKey, 'j' .. name)
-        changed['j' .. name] = nil
         due = earliest
       end
     elseif kind == 'w' then
