@@ -21,7 +21,8 @@ export class DueQueue<T> {
 
   /** Drops entries that come next and mean nothing any more. */
   tidy(): void {
-    for (let [first] = this.#heap; first && !this.holds(first.item, first.at); [first] = this.#heap) this.#pop();
+    for (let [first] = this.#heap; first && !this.holds(first.item, first.at); [first] = this.#heap)
+      this.#pop();
   }
 
   add(item: T, at: number): void {
