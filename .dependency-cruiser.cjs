@@ -1,6 +1,6 @@
 'use strict';
 
-// Direction of imports: middleware → http, plans, guard, uploads, jobs → decision, stores/store → errors, clock, units.
+// Direction of imports: middleware → http, plans, guard, uploads, jobs → decision, stores/store, telemetry → errors, clock, units.
 const base = '^lib/(errors|clock|units|options)\\.ts$';
 const contract = '^lib/(decision\\.ts|stores/store\\.ts)';
 
@@ -27,6 +27,20 @@ module.exports = {
       to: { path: '^lib/(middleware/|job-limits\\.ts|index\\.ts)' },
     },
     {
+      name: 'telemetry-knows-nobody',
+      comment: 'It says itself what it reads of events: never who somebody was.',
+      severity: 'error',
+      from: { path: '^lib/telemetry/' },
+      to: { path: '^lib/', pathNot: [base, '^lib/telemetry/'] },
+    },
+    {
+      name: 'telemetry-listens',
+      comment: 'Nobody tells it anything: jobLimits() and jobLifecycle() let it listen.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(telemetry/|jobs/lifecycle\\.ts$|(job-limits|index)\\.ts$)' },
+      to: { path: ['^lib/telemetry/', 'node_modules/@opentelemetry/'] },
+    },
+    {
       name: 'express-at-the-edge',
       comment: 'Only middleware, http and job-limits know Express.',
       severity: 'error',
@@ -44,7 +58,27 @@ module.exports = {
       name: 'stores-are-apart',
       severity: 'error',
       from: { path: '^lib/stores/([^/]+)/' },
-      to: { path: '^lib/(middleware|http|plans|guard|uploads|jobs)/' },
+      to: { path: '^lib/(middleware|telemetry|http|plans|guard|uploads|jobs)/' },
+    },
+    {
+      name: 'bullmq-follows-jobs',
+      comment: 'The bridge needs what follows jobs, and no store of its own.',
+      severity: 'error',
+      from: { path: '^lib/bullmq/' },
+      to: { path: '^lib/', pathNot: [base, contract, '^lib/(jobs|bullmq)/'] },
+    },
+    {
+      name: 'bullmq-as-a-type',
+      comment: "BullMQ is the host's: nothing here loads it, and only the bridge knows it.",
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: 'node_modules/bullmq/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'bullmq-apart',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/bullmq/' },
+      to: { path: ['node_modules/bullmq/', '^lib/bullmq/'] },
     },
     {
       name: 'client-stands-alone',

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { RedisServer } from '../__tests__/support/redis-server.js';
 import type { SweepWorkerOptions } from '../__tests__/support/sweep-worker.js';
+import * as scripts from '../lib/stores/redis/scripts.js';
 import { RedisStore } from '../lib/stores/redis/redis-store.js';
 import { finished, keptTerms } from '../lib/testing/contract/kept-jobs.js';
 
@@ -61,18 +62,24 @@ async function main(): Promise<void> {
   }
   const seconds = (performance.now() - began) / 1_000;
   for (const worker of workers) worker.kill('SIGKILL');
-  const calls = (await client.hvals('calls:results')).map(Number).reduce((a, b) => a + b, 0);
+  const called = (await client.hvals('calls:results')).map(Number).reduce((a, b) => a + b, 0);
   const [deleted, kept] = [await client.scard('deleted:results'), await client.hlen('calls:results')];
   console.log(
     `${JOBS} due jobs of ${CUSTOMERS} customers, ${kills} kills, ${seconds.toFixed(0)} s: results of ${deleted} deleted, ` +
-      `of ${kept - JOBS} that were not due; ${(calls / JOBS).toFixed(3)} callbacks a job`,
+      `of ${kept - JOBS} that were not due; ${(called / JOBS).toFixed(3)} callbacks a job`,
   );
   const slow = (await client.call('SLOWLOG', 'GET', '-1')) as SlowCall[];
-  const scripts = slow.filter(([, , , [command]]) => /^eval/i.test(command!));
-  const longest = Math.max(0, ...scripts.map(([, , micros]) => micros));
+  const names = new Map(Object.values(scripts).map(({ sha, name }) => [sha, name]));
+  const calls = slow.filter(([, , , [command]]) => command!.toLowerCase() === 'evalsha');
+  const longest = Math.max(0, ...calls.map(([, , micros]) => micros));
+  const by = calls.reduce<Record<string, number>>((sums, [, , , [, sha]]) => {
+    const name = names.get(sha!) ?? sha!;
+    return { ...sums, [name]: (sums[name] ?? 0) + 1 };
+  }, {});
   console.log(
-    `Calls over ${SLOW_MICROS / 1_000} ms: ${scripts.length} scripts, the longest ${longest / 1_000} ms; ` +
-      `${slow.length - scripts.length} others, which take a microsecond each when nothing is in the way of the server`,
+    `Calls over ${SLOW_MICROS / 1_000} ms: ${calls.length} scripts ${JSON.stringify(by)}, the longest ${longest / 1_000} ms; ` +
+      `${slow.length - calls.length} others, among them scripts that the server had to compile, and commands that take a ` +
+      'microsecond when nothing is in its way',
   );
   for (const [name, stats] of [
     ...(await client.info('commandstats')).matchAll(/cmdstat_(evalsha|eval):(.*)/g),

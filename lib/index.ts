@@ -136,5 +136,6 @@ export {
   StoreError,
   type ErrorCode,
 } from './errors.js';
+export type { Meter, MeterProvider, TelemetryOptions } from './telemetry/meter.js';
 export { ManualClock, systemClock, type Clock } from './clock.js';
 export type { Duration, Size } from './units.js';

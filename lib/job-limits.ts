@@ -48,6 +48,8 @@ import { answerExpect } from './uploads/expect.js';
 import { FailoverStore, type FailoverOptions } from './stores/failover/failover-store.js';
 import { MemoryStore } from './stores/memory/memory-store.js';
 import type { LimitStore } from './stores/store.js';
+import { checkTelemetry, meterOf, type TelemetryOptions } from './telemetry/meter.js';
+import { recordMetrics } from './telemetry/metrics.js';
 
 /** Options of `jobLimits()`. */
 export interface JobLimitsOptions extends SharedOptions {
@@ -68,6 +70,11 @@ export interface JobLimitsOptions extends SharedOptions {
    * minute; while it fails, the last known plan goes on for up to an hour. May be left out where there is one plan.
    */
   plan?: PlanOf;
+  /**
+   * Where metrics are recorded; `false` for nowhere. @default by the `MeterProvider` that the host has registered with
+   * `@opentelemetry/api` when this is called; without one nothing is recorded
+   */
+  telemetry?: false | TelemetryOptions;
 }
 
 /** What `jobLimits()` returns: the middlewares, and what follows jobs after their request. */
@@ -152,6 +159,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     plan: optional(func<PlanOf>()),
     onStoreError: optional(oneOf('local', 'allow', 'deny')),
     processes: optional(count({ min: 1 })),
+    telemetry: optional(checkTelemetry),
   });
   const events = new EventEmitter();
   const emit: Emit & Tell = tellListeners(events);
@@ -163,6 +171,8 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
   const { store, closeStore } = storeOf(checked);
   const context = contextOf(checked, store, emit, plans);
   const guards = guardsOf(context);
+  const meter = meterOf(checked.telemetry);
+  const stopMetrics = meter && recordMetrics<LimitsEvents>(meter, events, guards.controls);
   const { stopSweeping, ...lifecycle } = lifecycleOf(store, emit, checked.clock);
   const unsubscribe = store.subscribe(forward(emit));
   const plansFor = (middleware: string): Plans => {
@@ -202,7 +212,9 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
     usageOf: (customer) => usageOfCustomer(context, plansFor('usageOf()'), customer),
     async reconcile(customer, runningIds) {
       const { terms } = await plansFor('reconcile()').of(customer);
-      return store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      const answer = await store.reconcile(customer, runningIds, terms, RECONCILE_GRACE_MS);
+      emit('reconcile', { customer, ...answer });
+      return answer;
     },
     ...overridesOf(context, plansFor),
     setPlans: (next) => plansFor('setPlans()').set(next),
@@ -226,6 +238,7 @@ export function jobLimits(options: JobLimitsOptions): JobLimits {
       await context.openJobs.close();
       await closeArchiveWorkers();
       unsubscribe();
+      stopMetrics?.();
       await closeStore();
     },
   };

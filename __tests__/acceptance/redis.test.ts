@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import request from 'supertest';
 import { jobLimits, RedisStore, type JobLimits, type JobRef, type LimitsEvents } from '../../lib/index.js';
 import { expressVersions } from '../support/apps.js';
+import { until } from '../support/job-api.js';
 import { RedisServer } from '../support/redis-server.js';
 import { describeWithRedis } from '../support/with-redis.js';
 
@@ -21,11 +22,11 @@ describeWithRedis('two processes on one Redis', () => {
   afterAll(() => server.stop());
 
   /** What one of two processes has: a connection, a store and an app of its own. */
-  function processOf(express: () => Express) {
+  function processOf(express: () => Express, refusalCache = false) {
     const client = new Redis(server.port, '127.0.0.1', { maxRetriesPerRequest: 0, retryStrategy: () => 50 });
     client.on('error', () => undefined);
     const limits = jobLimits({
-      store: new RedisStore({ client, timeoutMs: 500, refusalCache: false }),
+      store: new RedisStore({ client, timeoutMs: 500, refusalCache }),
       processes: 2,
       customer: () => 'acme',
       plans: { free: { creationRate: { limit: 100, window: '1m' }, concurrency: { limit: 4 } } },
@@ -36,8 +37,53 @@ describeWithRedis('two processes on one Redis', () => {
     app.post('/jobs', limits.admission(), async (req, res) => {
       res.status(201).json(await limits.job(req).commit((ref) => ref));
     });
+    app.post('/urls', limits.urlCount(), (_req, res) => void res.status(201).end());
     return { app, limits, client };
   }
+
+  it.each(expressVersions)(
+    'have each other’s overrides within a second, and one sum of quotas, on %s',
+    async (_name, express) => {
+      const [one, two] = [processOf(express, true), processOf(express, true)];
+      await one.limits.reset();
+      for (const { limits } of [one, two]) {
+        limits.setPlans({
+          free: {
+            creationRate: { limit: 100, window: '1m' },
+            quotas: { unit: 'jobs', limit: 3, per: 'month' },
+            urlCount: { limit: 1 },
+          },
+        });
+      }
+      const urls = (app: Express) =>
+        request(app)
+          .post('/urls')
+          .send({ urls: ['https://example.com/a', 'https://example.com/b'] });
+      for (const { app } of [one, two, one]) expect((await post(app)).status).toBe(201);
+      const refused = await post(two.app);
+      expect(refused).toMatchObject({ status: 413, body: { error: 'QUOTA_EXCEEDED' } });
+      expect((await urls(two.app)).status).toBe(413);
+
+      const reason = 'a line\nand "another"';
+      await one.limits.override('acme', {
+        quotas: { limit: 4 },
+        urlCount: { limit: 2 },
+        reason,
+        until: '1h',
+      });
+      await until(async () => (await urls(two.app)).status === 201);
+      await until(async () => (await post(two.app)).status === 201);
+      const told = await two.limits.overrideOf('acme');
+      expect(told).toMatchObject({ reason, limits: { quotas: [{ limit: 4 }], urlCount: { limit: 2 } } });
+      expect(await two.limits.overrides()).toEqual([told]);
+      const { limits } = await two.limits.usageOf('acme');
+      expect(limits.at(-1)).toMatchObject({ used: 4, limit: 4, overridden: true, per: 'month' });
+
+      await two.limits.override('acme', null);
+      await until(async () => (await urls(one.app)).status === 413);
+      expect(await one.limits.overrideOf('acme')).toBeNull();
+    },
+  );
 
   const post = async (app: Express) => (await request(app).post('/jobs')) as { status: number; body: JobRef };
 

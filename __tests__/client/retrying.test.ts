@@ -128,6 +128,14 @@ describe('how long it waits', () => {
     expect(time.slept).toEqual([41_500, 42_500]);
   });
 
+  test('twice the jitter where a call is told to wait again', async () => {
+    server.play(refusal(41), refusal(41), refusal(41), ok, refusal(41), ok);
+    const api = client({ random: () => 0.5, maxElapsed: Infinity });
+    await api(server.url, post);
+    await api(server.url, post);
+    expect(time.slept).toEqual([41_500, 42_000, 42_000, 41_500]);
+  });
+
   test('jitter may be cut short so that the call ends in time, what was told is not', async () => {
     server.play(refusal(41), ok);
     await client({ random: () => 0.9, maxElapsed: 41_200 })(server.url, post);
@@ -523,10 +531,10 @@ test('onRetry is told of each wait, and its error ends the call', async () => {
   );
   expect(events).toMatchObject([
     { retry: 1, waitMs: 2500, code: 'RATE_LIMIT_REACHED', limit: 'creation-rate', response: { status: 413 } },
-    { retry: 2, waitMs: 1500, code: undefined, response: { status: 500 }, error: undefined },
+    { retry: 2, waitMs: 2000, code: undefined, response: { status: 500 }, error: undefined },
     {
       retry: 3,
-      waitMs: 2500,
+      waitMs: 3000,
       code: undefined,
       response: undefined,
       error: { name: 'TypeError' },

@@ -1,3 +1,4 @@
+import { followQueue, followWorker } from '../../lib/bullmq/index.js';
 import { answerChecks } from '../../lib/http/answers.js';
 import {
   admission,
@@ -35,7 +36,7 @@ const shownOptions = (page: string): string[] =>
     .flatMap(([, ...rows]) => rows.map(([option]) => option!));
 
 const shared = shownOptions('docs/reference/job-limits.md').filter(
-  (option) => !['plans', 'plan', 'onStoreError', 'processes'].includes(option),
+  (option) => !['plans', 'plan', 'onStoreError', 'processes', 'telemetry'].includes(option),
 );
 
 it('docs/reference/job-limits.md lists every option of jobLimits()', () => {
@@ -65,6 +66,13 @@ it.each([
 ])('%s and the options of all answers list every option', (page, make) => {
   const listed = [...shownOptions(page), ...Object.keys(answerChecks)];
   expect(listed.sort()).toEqual(knownOptions(make).sort());
+});
+
+it('docs/reference/bullmq.md lists every option of followQueue and followWorker, in this order', () => {
+  const shown = tables(read('docs/reference/bullmq.md'))
+    .filter(([header]) => header![0] === 'option')
+    .map(([, ...rows]) => rows.map(([name]) => name!).sort());
+  expect(shown).toEqual([knownOptions(followQueue).sort(), knownOptions(followWorker).sort()]);
 });
 
 it('docs/reference/job-retention.md and the shared options list every option', () => {

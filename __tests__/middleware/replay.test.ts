@@ -1,6 +1,7 @@
 import type { Response } from 'express';
 import request from 'supertest';
 import { deferred, expressVersions } from '../support/apps.js';
+import { jobLimits, MemoryStore } from '../../lib/index.js';
 import { created, jobApi } from '../support/job-api.js';
 
 const jobId = (req: { get(name: string): string | undefined }): string =>
@@ -75,6 +76,36 @@ describe.each(expressVersions)('a request that repeats an earlier one, on %s', (
     for (const key of ['one', 'bad']) await post(app, key).expect(201);
     await post(app, 'one').expect(200, { again: 'one' });
     await post(app, 'bad').expect(418);
+  });
+
+  it("gives back what another customer's middleware has charged for the request, also when the store is slow", async () => {
+    const slow = deferred();
+    class SlowStore extends MemoryStore {
+      override async refund(...args: Parameters<MemoryStore['refund']>) {
+        const answer = await super.refund(...args);
+        await slow.promise;
+        return answer;
+      }
+    }
+    const store = new SlowStore();
+    const all = jobLimits({
+      store,
+      customer: () => 'all',
+      plans: { one: { concurrency: { limit: 5 } } },
+    });
+    const { app } = jobApi(express, ({ admission }) => [
+      all.admission(),
+      admission({ jobId, onReplay: (_job, _req, res) => res.status(200).end() }),
+      created,
+    ]);
+    const failures: unknown[] = [];
+    all.on('store-error', (failure) => failures.push(failure));
+    await post(app, 'one').expect(201);
+    await post(app, 'one').expect(200);
+    expect((await store.usage('all', [])).running).toHaveLength(1);
+    slow.resolve();
+    await all.close();
+    expect(failures).toEqual([]);
   });
 
   it('is new again after the first was refunded', async () => {

@@ -1,7 +1,19 @@
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import express, { type Express, type RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { jobLimits, type AdmissionOptions, type JobRef, type Plan } from 'express-job-limits';
+import {
+  jobLimits,
+  type AdmissionOptions,
+  type JobLimitsOptions,
+  type JobRef,
+  type Plan,
+} from 'express-job-limits';
 
 /** How the customer's limits are set: never reached, or used up by the first request. */
 export type Load = 'allowed' | 'refused';
@@ -53,14 +65,27 @@ export const variants: Record<string, (load: Load) => Express> = {
       { quotas: ['seconds', 'pages', 'bytes'].map((unit) => ({ unit, limit: 1e12, per: 'month' as const })) },
       { cost: () => ({ seconds: 600, pages: 3, bytes: 1e6 }) },
     ),
+  'admission, recording metrics': (load) => {
+    const reader = new PeriodicExportingMetricReader({
+      exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
+    });
+    const telemetry = { meterProvider: new MeterProvider({ readers: [reader] }) };
+    return admitting(load, {}, {}, { telemetry });
+  },
 };
 
-function admitting(load: Load, more: Plan = {}, options: AdmissionOptions = {}): Express {
+function admitting(
+  load: Load,
+  more: Plan = {},
+  options: AdmissionOptions = {},
+  shared: Pick<JobLimitsOptions, 'telemetry'> = {},
+): Express {
   const limits = jobLimits({
     customer: (req) => req.get('x-customer'),
     plans: {
       free: { creationRate: { limit: limitOf(load), window: '1m' }, concurrency: { limit: 250 }, ...more },
     },
+    ...shared,
   });
   let running: JobRef | undefined;
   return appWith(limits.admission(options), (req, res) => {

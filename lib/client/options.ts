@@ -38,7 +38,7 @@ export interface RetryingOptions {
   maxElapsed?: number;
   /** How often one call is retried at most. @default Infinity: `maxElapsed` bounds it */
   maxRetries?: number;
-  /** Added to every wait: a random time from 0 up to so many milliseconds. @default 1000 */
+  /** Added to a call's first wait: a random time from 0 up to so many milliseconds; up to twice as many to later ones. @default 1000 */
   jitter?: number;
   /** The tokens for retries, shared by all calls; an empty bucket delays retries. @default 10 at once, 1 more a second */
   budget?: TokenBucket | TokenBucketOptions;

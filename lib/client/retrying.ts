@@ -71,8 +71,9 @@ export function retrying(fetch: Fetch, options: RetryingOptions = {}): RetryingF
       const maySend = call.resendable && (refused ? !refused.final : call.repeatable);
       if (!maySend || retry >= maxRetries || earliest > deadline) return giveUp();
 
-      // Jitter may be cut short by the deadline, what the server told never.
-      let until = Math.min(earliest + random() * jitter, deadline);
+      // More came than the server reckoned with when it is not the first: those are spread wider. Jitter may be cut short
+      // by the deadline, what the server told never.
+      let until = Math.min(earliest + random() * jitter * (retry > 0 ? 2 : 1), deadline);
       retry++;
       onRetry?.({
         retry,

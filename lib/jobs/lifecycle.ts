@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '../clock.js';
 import { describe, RequestError } from '../errors.js';
-import { checkOptions, count, having, withDefault } from '../options.js';
+import { checkOptions, count, having, optional, withDefault } from '../options.js';
 import { retentionTimes } from '../plans/retention.js';
 import {
   endStates,
@@ -11,6 +11,8 @@ import {
   type LimitStore,
   type StoredJob,
 } from '../stores/store.js';
+import { checkTelemetry, meterOf, type TelemetryOptions } from '../telemetry/meter.js';
+import { recordMetrics } from '../telemetry/metrics.js';
 import type { Duration } from '../units.js';
 import type { LifecycleEvents, StoreEvents, Tell } from './events.js';
 import { checkedCustomer, checkedRef } from './job-ref.js';
@@ -140,6 +142,8 @@ export interface JobLifecycleOptions {
   store: LimitStore;
   /** @default the machine's clock */
   clock?: Clock;
+  /** Where metrics are recorded, as in `jobLimits()`. @default by the host's `MeterProvider`, if it has registered one */
+  telemetry?: false | TelemetryOptions;
 }
 
 type WorkerEvents = LifecycleEvents & StoreEvents;
@@ -163,12 +167,15 @@ export interface JobLifecycle extends Lifecycle {
  * @throws {ConfigError}
  */
 export function jobLifecycle(options: JobLifecycleOptions): JobLifecycle {
-  const { store, clock } = checkOptions('jobLifecycle', options, {
+  const { store, clock, telemetry } = checkOptions('jobLifecycle', options, {
     store: having<LimitStore>('a store', ...storeMethods),
     clock: withDefault(having<Clock>('a clock', 'now', 'wallNow', 'every'), systemClock),
+    telemetry: optional(checkTelemetry),
   });
   const events = new EventEmitter();
   const tell = tellListeners(events);
+  const meter = meterOf(telemetry);
+  const stopMetrics = meter && recordMetrics<WorkerEvents>(meter, events);
   const unsubscribe = store.subscribe(({ type, ...value }) => tell(type, value));
   const { stopSweeping, ...methods } = lifecycleOf(store, tell, clock);
   const lifecycle: JobLifecycle = {
@@ -184,6 +191,7 @@ export function jobLifecycle(options: JobLifecycleOptions): JobLifecycle {
     async close() {
       await stopSweeping();
       unsubscribe();
+      stopMetrics?.();
     },
   };
   return lifecycle;

@@ -153,7 +153,15 @@ async function admit(
     context.emit('store-error', { operation: 'admit', error });
     return refuseRequest(admission, storeUnavailable, req, res, next);
   }
-  context.emit('decision', { customer, ref, plan: terms.plan, decision });
+  const shadow = decision.shadowed.length > 0;
+  context.emit('decision', {
+    customer,
+    ref,
+    plan: terms.plan,
+    decision,
+    shadow,
+    joined: earlier !== undefined,
+  });
   setLimits(req, context.properties.limits, showLimits(req, res, decision.limits));
   if (!decision.allowed) return refuseRequest(admission, decision, req, res, next);
   if (earlier) {
@@ -171,7 +179,16 @@ async function admit(
   return true;
 }
 
-/** Answers, and gives back what earlier middlewares of the request charged, whatever status the answer has. */
+/** The request makes no job: what its middlewares have charged goes back, whatever status its answer has. */
+function giveBack({ openJobs }: Context, req: Request): void {
+  for (const job of stateOfRequest(req).jobs) {
+    if (job.phase !== 'open') continue;
+    openJobs.settle(job, 'refund');
+    // The answer may be out before the store has done it.
+    job.phase = 'refunded';
+  }
+}
+
 function refuseRequest(
   { context, answers }: Admission,
   refusal: Refusal,
@@ -179,9 +196,7 @@ function refuseRequest(
   res: Response,
   next: NextFunction,
 ): false {
-  for (const job of stateOfRequest(req).jobs) {
-    if (job.phase === 'open') context.openJobs.settle(job, 'refund');
-  }
+  giveBack(context, req);
   sendRefusal(refusal, answers, context.clock, req, res, next);
   return false;
 }
@@ -216,7 +231,7 @@ function replay(
   res: Response,
   next: NextFunction,
 ): boolean {
-  const { options, answers, context } = admission;
+  const { options, context } = admission;
   const {
     run,
     job: { state },
@@ -225,6 +240,7 @@ function replay(
   const onReplay = why === undefined ? options.onReplay : undefined;
   if (onReplay === 'pass') return true;
   if (onReplay !== undefined) {
+    giveBack(context, req);
     // A promise that it returns is waited for, so that Express 4 gets its error too.
     void Promise.resolve(onReplay(job, req, res, next)).catch(next);
     return false;
@@ -236,8 +252,7 @@ function replay(
     ...(why ?? jobExists),
     info: { id: job.ref.id, state },
   };
-  sendRefusal(refusal, answers, context.clock, req, res, next);
-  return false;
+  return refuseRequest(admission, refusal, req, res, next);
 }
 
 /** Sees to it that the job is committed, refunded or finished by how the app answers. */

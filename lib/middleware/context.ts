@@ -34,8 +34,18 @@ import type { GuardEvents } from './high-frequency-options.js';
 
 /** What happened, for logs and metrics. `limits.on(name, listener)` is called with the value. */
 export interface LimitsEvents extends Omit<GuardEvents, 'store-error'>, LifecycleEvents {
-  /** An admission was decided: allowed, refused or replayed. `decision.shadowed` names shadow limits that would refuse. */
-  decision: { customer: string; ref: JobRef; plan: string | undefined; decision: Decision };
+  /**
+   * An admission was decided: allowed, refused or replayed. `shadow`: limits in shadow mode, named by `decision.shadowed`,
+   * would have refused it. `joined`: an earlier middleware of the request admitted the job, and limits were added to it.
+   */
+  decision: {
+    customer: string;
+    ref: JobRef;
+    plan: string | undefined;
+    decision: Decision;
+    shadow: boolean;
+    joined: boolean;
+  };
   /** Looking up a customer's plan failed: the last known one goes on, for up to an hour. */
   'plan-stale': { customer: string; error: unknown };
   /** A request rate in shadow mode would have refused a request. */
@@ -43,12 +53,16 @@ export interface LimitsEvents extends Omit<GuardEvents, 'store-error'>, Lifecycl
   /** A job was committed; `reinstated` when its pending lease had run out before. */
   commit: { ref: JobRef; answer: string };
   refund: { ref: JobRef; answer: string };
+  /** A customer's slots were made to agree with the host's list: ids of jobs that were ended, and that got a lease. */
+  reconcile: { customer: string; finished: string[]; restored: string[] };
   /** A pending lease ran out: no commit came within `pending`. All charges went back. */
   lapsed: { ref: JobRef };
   /** Due jobs have been left alone for a day or longer: nobody sweeps. Told at most once an hour. */
   unswept: { since: number };
   /** A bounded store had to forget remembered jobs. */
   'records-dropped': { count: number; reason: string };
+  /** A store that can be out of reach answered. */
+  'store-answered': { operation: string; durationMs: number };
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */
   'store-switched': { to: 'store' | 'local' | 'allow' | 'deny'; partition: string };
   /** The store was told what happened while it could not be reached. `dropped` changes were too many to keep. */

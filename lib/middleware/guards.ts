@@ -9,6 +9,8 @@ export interface Guards {
   make(options: HighFrequencyOptions): HighFrequency;
   /** Every guard watches the server, also one that is made later. */
   attach(server: Server): void;
+  /** What operators see of each, in the order in which they were made. */
+  controls: () => GuardControl[];
   /** @throws {JobLimitsError} `NO_GUARD` where none was made. */
   control(): GuardControl;
   reset(): void;
@@ -43,6 +45,7 @@ export function guardsOf({ answers, clock, emit, store }: Context): Guards {
       servers.push(server);
       for (const guard of guards) guard.attach(server);
     },
+    controls: () => guards.map(({ guard }) => guard),
     control() {
       if (guards[0]) return guards[0].guard;
       throw new JobLimitsError('NO_GUARD', 'limits.guard: no limits.highFrequency() was made');

@@ -22,6 +22,8 @@ export interface GuardControl {
   table(top?: number): GuardRow[];
   /** How many clients are known now. */
   readonly clients: number;
+  /** How many can be known at once. */
+  readonly maxClients: number;
   /** Bytes reserved for the table. */
   readonly bytes: number;
   /** Connections and requests let through uncounted, because every entry of the table had open connections. */
@@ -229,9 +231,10 @@ function bansOf(
 function control(
   guard: Guard,
   bans: Bans | undefined,
-  { clock, ipv6Subnet }: HighFrequencySettings,
+  { clock, ipv6Subnet, maxClients }: HighFrequencySettings,
 ): GuardControl {
   return {
+    maxClients,
     table: (top = 20) => guard.table(clock.now(), top),
     get clients() {
       return guard.clients;

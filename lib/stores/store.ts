@@ -218,6 +218,8 @@ export type StoreEvent =
   /** Due jobs of the store were left alone for a day or longer: nobody sweeps. Told at most once an hour. */
   | { type: 'unswept'; since: number }
   | { type: 'records-dropped'; count: number; reason: string }
+  /** A store that can be out of reach answered a call, after so many milliseconds. */
+  | { type: 'store-answered'; operation: string; durationMs: number }
   /** A call to the store failed. */
   | { type: 'store-error'; operation: string; error: unknown }
   /** Who decides from now on: the store, or what `onStoreError` says. `partition` names the node of a Cluster, else ''. */

@@ -60,6 +60,20 @@ function scene(options: Partial<FailoverOptions> = {}) {
 const terms = termsOf(rate(8, MINUTE), slots(8));
 
 describe('FailoverStore', () => {
+  test('tells after how long the store answered, and of no call that it failed at', async () => {
+    const { failover, events, goOut } = scene({ processes: 1 });
+    const answered = () => events.filter(({ type }) => type === 'store-answered');
+    await failover.admit(request(terms));
+    await failover.usage('acme', terms.limits);
+    expect(answered()).toEqual([
+      { type: 'store-answered', operation: 'admit', durationMs: expect.any(Number) as number },
+      { type: 'store-answered', operation: 'usage', durationMs: expect.any(Number) as number },
+    ]);
+    await goOut('fails');
+    await failover.admit(request(terms));
+    expect(answered()).toHaveLength(2);
+  });
+
   test('local: goes on with this process’s share, at least 1', async () => {
     const { failover, goOut } = scene({ processes: 4 });
     await goOut('fails');
@@ -206,6 +220,19 @@ describe('FailoverStore', () => {
     expect(switches()).toEqual(['local']);
     await comeBack();
     expect(await usedOf(shared, terms)).toMatchObject({ concurrency: 4 });
+  });
+
+  test('closed while it looks whether the store is out, it does not look again', async () => {
+    const { failover, world, clock, switches } = scene();
+    world.weather = 'fails';
+    const failed = failover.override('anybody').catch(() => null);
+    await failover.close();
+    await failed;
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    const { calls } = world;
+    clock.advance(5_000);
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    expect([world.calls - calls, switches()]).toEqual([0, []]);
   });
 
   test('limiter() counts on by the share, or refuses, or allows', () => {

@@ -265,4 +265,30 @@ describeWithRedis('What RedisStore keeps of jobs', () => {
     const score = Number(await client.zscore(await keyOf(keys, 'due'), 'globex'));
     expect(score - Date.now() - time.offset).toBeGreaterThan(36 * DAY);
   });
+
+  test('out of memory, Redis admits nothing more, but what runs can end and what has expired can go', async () => {
+    const { store, time } = scene();
+    const terms = keptTerms();
+    const kept = await finished(store, terms);
+    const running = request(terms);
+    const refunded = request(terms);
+    await store.admit(running);
+    await store.commit(running.ref, running.run);
+    await store.admit(refunded);
+    time.offset += HOUR;
+    await client.config('SET', 'maxmemory', '1');
+    try {
+      await expect(store.admit(request(terms))).rejects.toMatchObject({ code: 'STORE_FULL' });
+      expect(await store.finish(running.ref, { state: 'completed' })).toBe('finished');
+      expect(await store.refund(refunded.ref, refunded.run)).toBe('nothing');
+      const claims = await claimAll(store);
+      expect(claims.map(({ due }) => due)).toEqual(['results']);
+      expect(await store.confirm(claims)).toBe(1);
+      time.offset += 2 * DAY;
+      await sweep(store);
+      expect(await store.job(kept)).toBeUndefined();
+    } finally {
+      await client.config('SET', 'maxmemory', '0');
+    }
+  });
 });

@@ -21,6 +21,8 @@ export interface BreakerSettings {
   returned: () => void;
   /** Every failure of a call. */
   failed: (operation: string, error: unknown) => void;
+  /** Every call that the store answered, and after how long. */
+  answered: (operation: string, durationMs: number) => void;
 }
 
 /**
@@ -30,6 +32,7 @@ export interface BreakerSettings {
  */
 export class Breaker {
   #out = false;
+  #closed = false;
   #suspected = false;
   #stop: (() => void) | undefined;
   #trying = false;
@@ -56,7 +59,9 @@ export class Breaker {
     const late = (): StoreError =>
       new StoreError('STORE_UNAVAILABLE', `The store did not answer in ${timeoutMs} ms`);
     try {
-      return await withTimeout(Promise.race([run(), cutShort]), timeoutMs, late);
+      const answer = await withTimeout(Promise.race([run(), cutShort]), timeoutMs, late);
+      this.settings.answered(operation, performance.now() - start);
+      return answer;
     } catch (error) {
       if (isOutage(error) && !this.#out) {
         this.settings.failed(operation, error);
@@ -70,12 +75,18 @@ export class Breaker {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#rest();
+  }
+
+  #rest(): void {
     this.#stop?.();
     this.#stop = undefined;
   }
 
   #open(error: StoreError): void {
-    if (this.#out) return;
+    // A probe may outlive the store that asked for it.
+    if (this.#out || this.#closed) return;
     this.#out = true;
     this.settings.out();
     for (const giveUp of this.#waiting) giveUp(error);
@@ -97,7 +108,7 @@ export class Breaker {
       if (await this.#probe()) {
         await this.settings.returns();
         this.#out = false;
-        this.close();
+        this.#rest();
         this.settings.returned();
       }
     } catch (error) {

@@ -108,6 +108,7 @@ export class FailoverStore implements LimitStore {
       timeoutMs: timeout,
       clock,
       failed: (operation, error) => this.#emit({ type: 'store-error', operation, error }),
+      answered: (operation, durationMs) => this.#emit({ type: 'store-answered', operation, durationMs }),
       out: (partition) => this.#emit({ type: 'store-switched', to: this.#mode, partition }),
       returns: (partition) =>
         this.#writeJournal((customer) => this.#partitions.nameOf(customer) === partition),

@@ -14,6 +14,7 @@ interface PartitionEvents {
   timeoutMs: number;
   clock: Clock;
   failed: (operation: string, error: unknown) => void;
+  answered: (operation: string, durationMs: number) => void;
   out: (partition: string) => void;
   returns: (partition: string) => Promise<void>;
   returned: (partition: string) => void;
@@ -51,11 +52,12 @@ export class Partitions {
   }
 
   #make(name: string): Breaker {
-    const { timeoutMs, clock, failed, out, returns, returned } = this.events;
+    const { timeoutMs, clock, failed, answered, out, returns, returned } = this.events;
     return new Breaker({
       timeoutMs,
       clock,
       failed,
+      answered,
       probe: () => this.#probe(name),
       out: () => out(name),
       returns: () => returns(name),

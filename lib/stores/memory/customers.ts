@@ -103,6 +103,7 @@ export class Customers {
     this.#turn ??= this.#customers.values();
     const done = this.#tidy(Math.floor(this.clock.now()), this.#turn, CUSTOMERS_PER_TURN);
     if (done) this.#turn = undefined;
+    this.due.tidy();
     if (this.#customers.size === 0) this.#rest();
   };
 

@@ -91,6 +91,11 @@ export class DueJobs implements DueList {
     this.#schedule(running ? this.#overruns : this.#kept, { customer, job }, until, tries);
   }
 
+  /** Lets go of jobs that are due for nothing any more, so that where nobody sweeps they don't stay in memory. */
+  tidy(): void {
+    for (const queue of [this.#overruns, this.#kept]) queue.tidy();
+  }
+
   clear(): void {
     this.#overruns.clear();
     this.#kept.clear();

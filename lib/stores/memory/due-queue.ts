@@ -15,12 +15,14 @@ export class DueQueue<T> {
 
   /** The earliest time that something is due at. */
   get next(): number {
-    for (;;) {
-      const [first] = this.#heap;
-      if (first === undefined) return Infinity;
-      if (this.holds(first.item, first.at)) return first.at;
+    this.tidy();
+    return this.#heap[0]?.at ?? Infinity;
+  }
+
+  /** Drops entries that come next and mean nothing any more. */
+  tidy(): void {
+    for (let [first] = this.#heap; first && !this.holds(first.item, first.at); [first] = this.#heap)
       this.#pop();
-    }
   }
 
   add(item: T, at: number): void {

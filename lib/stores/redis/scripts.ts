@@ -51,6 +51,8 @@ local function wall(time)
 return math.floor(time - ahead / 1000)
 end`;
 
+const freesPiece = `redis.call('HDEL', KEYS[1], '')`;
+
 const leasesPiece = `local TIDY_TERMS = 16
 local function find(id)
 local text = read('j' .. id)
@@ -979,14 +981,15 @@ if refused then answer[1] = 0 end
 return answer`]);
 
 // prettier-ignore
-export const claimShard = script('claim-shard', '9cdfc3c6d554d409a7b57bd8588f6a0d1385172a', [`local clock = redis.call('TIME')
+export const claimShard = script('claim-shard', '1b35d7c637c820104b058ad662174fac254a3797', [`redis.call('ZREM', KEYS[1], '')
+local clock = redis.call('TIME')
 local date = math.floor(clock[1] * 1000 + clock[2] / 1000 + ARGV[1])
 local customers = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', date, 'LIMIT', 0, ARGV[2])
 for _, customer in ipairs(customers) do redis.call('ZADD', KEYS[1], date + ARGV[3], customer) end
 return customers`]);
 
 // prettier-ignore
-export const claim = script('claim', '81f2f1ef103266bda4eb04f74ca986af448f6e17', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
+export const claim = script('claim', 'b308573f4d5d6e7efdae49dc8bd5db590d924f5d', [`local more, lapsed = { '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `flush()
 local answer = { lapsed, -1, {} }
 local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])
 load(ids)
@@ -1024,7 +1027,7 @@ if latest > 0 then changed['.sweep'] = following or false end
 answer[3] = unswept()`, savePiece, `return answer`]);
 
 // prettier-ignore
-export const commit = script('commit', 'fd9f76a80a8ba3541f86df3857355976b8cf2c95', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const commit = script('commit', '8fb0695c47186e91a8dc5c82f1e96a5e775b9151', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -1046,7 +1049,7 @@ answer = 'finished'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const confirm = script('confirm', '41e5512647c8264b0bea8f0ef033ab97fa224046', [`local more, lapsed = { '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
+export const confirm = script('confirm', 'be340df9866f9770519c79c046f5575cc2f11c0a', [`local more, lapsed = { '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local EACH = 4
 local ids, confirmed = {}, 0
 for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end
 load(ids)
@@ -1070,7 +1073,7 @@ end
 end`, savePiece, `return { confirmed, lapsed }`]);
 
 // prettier-ignore
-export const expireNow = script('expire-now', 'c7bfc261641115904caca7bcf475202aba4cb7e3', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const expireNow = script('expire-now', 'd83c861318475ca5483fd38439b725ed7120a74d', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'expired'
 if not job or job.state == 'u' or job.state == 'l' then
 answer = 'unknown'
@@ -1113,7 +1116,7 @@ keep(job)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const finish = script('finish', 'a7ce070c46d626a683a794ce6f549f404a4e3591', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const finish = script('finish', 'cecf1ea3a3b032c6514ff76f3511b85d06e1e7ee', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer
 if not job then
@@ -1135,7 +1138,7 @@ end
 local waiting = ARGV[7] == '1' and unswept() or {}`, savePiece, `return { answer, lapsed, waiting }`]);
 
 // prettier-ignore
-export const job = script('job', '81a1b1be38b3864610f4315e1871a2427e3177d9', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
+export const job = script('job', '4e2208f60281e1310b85b9bf8671a8c82f2f2a61', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])`, savePiece, `return { job and describe(job) or '', lapsed }`]);
 
 // prettier-ignore
 export const layout = script('layout', '87e90168275462cb635ce19bbb5ec0a9c7d7ba40', [`local layout = redis.call('GET', KEYS[1])
@@ -1180,7 +1183,7 @@ pin(job, ARGV[3])
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const postpone = script('postpone', '5e8fa18579e0a9f9c4104ce59eb3eec34713fc43', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
+export const postpone = script('postpone', '113de2a5674559f3f57e79adb0290489c12598d4', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job, answer = find(ARGV[2]), 0
 if job and job.kept and job.finishedAt == tonumber(ARGV[4]) and job.tries == tonumber(ARGV[5]) and taskOf(job) == ARGV[3] then
 keep(job, ARGV[6] == '' and math.huge or date + ARGV[6])
 answer = 1
@@ -1236,7 +1239,7 @@ end
 end`, savePiece, `return { lapsed, finished, restored }`]);
 
 // prettier-ignore
-export const refund = script('refund', 'f9b7fe7c80c5e9c995bb14b21f9ee13ccaf9fc1e', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const refund = script('refund', '01d27a1ee9298c20d0d00e9bce58e19389d719d0', [`local more, lapsed = { 'j' .. ARGV[2] }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then
 undo(job, 'u')
@@ -1244,7 +1247,7 @@ answer = 'refunded'
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const renew = script('renew', '22a7fdb9e5591531d7239b894b64c8b7728e9a1c', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const renew = script('renew', 'f4c152a5f61d62e304219144bb51b052625ff3f8', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer
 if not job then
 answer = 'unknown'
@@ -1284,7 +1287,7 @@ end
 return 1`]);
 
 // prettier-ignore
-export const unpin = script('unpin', '98502306a36dca0ecf0e1d061fde484ffdd46096', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
+export const unpin = script('unpin', '4bf2f219f306dc21f68de8fc87088fd0516c7769', [`local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, `local job = findJob(ARGV[2])
 local answer = 'unpinned'
 if not job then
 answer = 'unknown'
@@ -1295,7 +1298,7 @@ pin(job, nil)
 end`, savePiece, `return { answer, lapsed }`]);
 
 // prettier-ignore
-export const usage = script('usage', 'aecca447b058bb27dfe911c2ce7510f262a3db1c', [`local more, lapsed = {}, {}`, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `local override, overrideRef = overrideIn(KEYS[5])
+export const usage = script('usage', 'c3f324ad4d3af52b057352f7feb112b5ca2cb90c', [`local more, lapsed = {}, {}`, freesPiece, openPiece, changesPiece, recordPiece, periodPiece, limitsPiece, quotasPiece, recordsPiece, ratesPiece, leasesPiece, settlePiece, overridePiece, logPiece, owedPiece, `local override, overrideRef = overrideIn(KEYS[5])
 local running, kept = {}, {}
 local answer = { lapsed, override, running, kept }
 local nextKey = 6

@@ -6,6 +6,8 @@
 -- ARGV[3]  for how long, ms
 --
 -- Answer   the customers
+-- As in frees.lua.
+redis.call('ZREM', KEYS[1], '')
 local clock = redis.call('TIME')
 local date = math.floor(clock[1] * 1000 + clock[2] / 1000 + ARGV[1])
 local customers = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', date, 'LIMIT', 0, ARGV[2])

@@ -12,7 +12,7 @@
 --            shard that has waited for longest, if that is more than a day, job as job.lua describes it, what it is due for
 --            as records.lua names it, tries, and so on }
 local more, lapsed = { '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 flush()
 local answer = { lapsed, -1, {} }
 local ids = call('ZRANGEBYSCORE', scheduleKey, 0, date, 'LIMIT', 0, ARGV[2])

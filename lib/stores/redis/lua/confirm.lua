@@ -9,7 +9,7 @@
 --
 -- Answer   { how many were still to be done, lapsed ids }
 local more, lapsed = { '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local EACH = 4
 local ids, confirmed = {}, 0
 for i = 2, #ARGV, EACH do ids[#ids + 1] = ARGV[i + 3] end

@@ -10,7 +10,7 @@
 --
 -- Answer   { what LimitStore.expireNow says, lapsed ids }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 local answer = 'expired'
 if not job or job.state == 'u' or job.state == 'l' then

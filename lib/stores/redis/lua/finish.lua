@@ -16,7 +16,7 @@
 -- Answer   { what LimitStore.finish says, lapsed ids, then { customer, score } of the one of the shard that has waited for a
 --            sweeper for longest, if that is more than a day, or {} }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 local times = ARGV[4] ~= '' and { resultsMs = tonumber(ARGV[4]), metadataMs = tonumber(ARGV[5]) } or nil
 local answer

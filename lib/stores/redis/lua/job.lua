@@ -11,7 +11,7 @@
 --          finished at or '', lease until or '', plan or '', results expire at or '', metadata expire at or '', expired or '', why it
 --          is pinned or '' }, times as dates in ms
 local more, lapsed = { 'j' .. ARGV[2] }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 --- @include save
 return { job and describe(job) or '', lapsed }

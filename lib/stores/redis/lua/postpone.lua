@@ -13,7 +13,7 @@
 --
 -- Answer   { 1 or 0 where it is not that task any more, lapsed ids }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job, answer = find(ARGV[2]), 0
 if job and job.kept and job.finishedAt == tonumber(ARGV[4]) and job.tries == tonumber(ARGV[5]) and taskOf(job) == ARGV[3] then
   keep(job, ARGV[6] == '' and math.huge or date + ARGV[6])

@@ -10,7 +10,7 @@
 --
 -- Answer   { what LimitStore.refund says, lapsed ids }
 local more, lapsed = { 'j' .. ARGV[2] }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 local answer = 'nothing'
 if job and job.run == ARGV[3] and (job.state == 'p' or job.state == 'r') then

@@ -9,7 +9,7 @@
 --
 -- Answer   { what LimitStore.unpin says, lapsed ids }
 local more, lapsed = { 'j' .. ARGV[2], '.sweep' }, {}
---- @include open changes record period limits quotas records rates leases settle
+--- @include frees open changes record period limits quotas records rates leases settle
 local job = findJob(ARGV[2])
 local answer = 'unpinned'
 if not job then

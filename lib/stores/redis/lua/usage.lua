@@ -12,7 +12,7 @@
 --
 -- Answer   { lapsed ids, override as it was stored or '', jobs that hold a lease and kept ones, both as job.lua describes them, limit index, used, reset ms or -1, and so on }
 local more, lapsed = {}, {}
---- @include open changes record period limits quotas records rates leases settle override log owed
+--- @include frees open changes record period limits quotas records rates leases settle override log owed
 local override, overrideRef = overrideIn(KEYS[5])
 local running, kept = {}, {}
 local answer = { lapsed, override, running, kept }
