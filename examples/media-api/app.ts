@@ -82,7 +82,7 @@ export function createApp({ plans: first, jobMs, store, processes, directory, cl
       plans = next;
     },
     async close() {
-      jobs.close();
+      await jobs.close();
       await limits.close();
       if (directory === undefined) await rm(ended.directory, { recursive: true, force: true });
     },
