@@ -37,10 +37,10 @@ describe('the server, by its own plans', () => {
     commands = server.output().match(/^curl .*$/gm)!;
   });
 
-  it('prints where it is, its pid and four commands', async () => {
+  it('prints where it is, its pid and five commands', async () => {
     const [, url, pid] = await server.printed(/(http:\/\/127\.0\.0\.1:\d+) \(pid (\d+)\)/);
     expect(Number(pid)).toBe(server.process.pid);
-    expect(commands).toHaveLength(4);
+    expect(commands).toHaveLength(5);
     for (const command of commands) expect(command).toContain(url!);
   });
 
@@ -53,7 +53,7 @@ describe('the server, by its own plans', () => {
       return shell.output();
     };
     const statuses = (output: string): string[] => output.match(/(?<=^HTTP\/1\.1 )\d+/gm)!;
-    const [creation, tooMany, refusal, where] = commands;
+    const [creation, tooMany, refusal, , where] = commands;
     const created = await paste(creation!);
     expect(statuses(created)).toEqual(['200']);
     expect(created).toContain('ASSEMBLY_EXECUTING');
@@ -89,6 +89,38 @@ describe('the server, by its own plans', () => {
     response.resume();
     expect(response.statusCode).toBe(200);
     expect(await server.ended()).toBe(0);
+  });
+});
+
+describe('what jobs leave behind', () => {
+  const withCurl = curl === undefined ? it.skip : it;
+  withCurl('can be read until it expires, as the fourth command shows, and is deleted then', async () => {
+    const file = plansFile({
+      plans: { brief: { jobRetention: { results: '4s', metadata: '6s' } } },
+      customers: { visitor: 'brief' },
+    });
+    const server = start({ PORT: '0', JOB_MS: '500', PLANS: file.path });
+    await server.printed(/curl .*\/limits.*\n/);
+    const [, command] = server.output().match(/^curl .*$/gm)!;
+    const shell = spawned('sh', ['-c', command!.replace('sleep 2', 'sleep 0.2')]);
+    started.push(shell);
+    expect(await shell.ended()).toBe(0);
+    const statuses = shell
+      .output()
+      .match(/(?<=^HTTP\/1\.1 )\d+/gm)!
+      .map(Number);
+    const [created, ...reads] = statuses;
+    expect(created).toBe(200);
+    // Perhaps not completed at first; then there, then gone.
+    expect([...new Set(reads)].filter((status) => status !== 400)).toEqual([200, 410]);
+    expect(shell.output()).toMatch(/^Sunset: /m);
+    expect(shell.output()).toContain('"error":"JOB_EXPIRED"');
+    await server.printed(
+      /Deleted the results of visitor's job kept\.\n[^]*Deleted the metadata of visitor's job kept\.\n/,
+    );
+    server.process.kill('SIGTERM');
+    expect(await server.ended()).toBe(0);
+    file.remove();
   });
 });
 

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import request from 'supertest';
 import type { MediaApi } from '../../examples/media-api/app.js';
 import { createApp } from '../../examples/media-api/app.js';
 import { curlLines } from '../../examples/media-api/curl-lines.js';
 import type { PlansFile } from '../../examples/media-api/plans-file.js';
-import type { CustomerUsage } from '../../lib/index.js';
+import { ManualClock, type CustomerUsage } from '../../lib/index.js';
 import { listen, until, type Listening } from '../support/http.js';
 
 const plans: PlansFile = {
@@ -152,8 +155,8 @@ describe('assemblies', () => {
     await create('acme', '/assemblies/mine').expect(200);
     for (const id of ['mine', 'nobodys']) {
       expect((await read(id, 'giant').expect(404)).body).toEqual({
-        error: 'ASSEMBLY_NOT_FOUND',
-        message: 'There is no such assembly',
+        error: 'JOB_NOT_FOUND',
+        message: 'There is no such job',
       });
       await request(served.url)
         .delete(`/assemblies/${id}`)
@@ -236,6 +239,95 @@ describe('batch jobs', () => {
     expect((await usage('acme')).limits.map(({ used }) => used)).toEqual(
       before.limits.map(({ used }) => used),
     );
+  });
+});
+
+describe('what jobs leave behind', () => {
+  const DAY = 24 * 3_600_000;
+  let clock: ManualClock;
+  let directory: string;
+
+  beforeEach(async () => {
+    clock = new ManualClock();
+    directory = mkdtempSync(join(tmpdir(), 'media-api-'));
+    api = createApp({ plans, jobMs: 0, clock, directory });
+    served = await listen(api.app);
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const as = (key: string, method: 'get' | 'post' | 'delete', path: string): request.Test => {
+    const agent = request(served.url);
+    return agent[method](path).set(...bearer(key));
+  };
+  /** The last of the sweeper's turns begins at the end of it. */
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms - 1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(1_000);
+  };
+  const files = (): number => readdirSync(directory).length;
+
+  it('is in a directory until it expires, and then deleted, results first', async () => {
+    await as('acme', 'post', '/assemblies/mine').send({ urls }).expect(200);
+    await ended('acme');
+    expect(files()).toBe(2);
+    const batch = '/v0/batch/jobs/mine';
+    const kept = (await as('acme', 'get', '/assemblies/mine').expect(200)).body as Assembly;
+    expect(kept.results[':original']).toHaveLength(2);
+    const { headers } = await as('acme', 'get', `${batch}/predictions`).expect(200);
+    expect(headers['sunset']).toBe(new Date(Date.UTC(2026, 0, 2)).toUTCString());
+    expect((await as('acme', 'get', '/limits').expect(200)).body).toMatchObject({ kept: [{ id: 'mine' }] });
+
+    const deleted: unknown[] = [];
+    api.limits.on('expired', ({ due }) => deleted.push(due));
+    await pass(DAY);
+    const gone = await as('acme', 'get', `${batch}/predictions`).expect(410);
+    expect(gone.body).toMatchObject({
+      error: 'JOB_EXPIRED',
+      info: { expiredAt: '2026-01-02T00:00:00.000Z' },
+    });
+    await until(() => deleted.length === 1);
+    expect(files()).toBe(1);
+    const assembly = (await as('acme', 'get', '/assemblies/mine').expect(200)).body as Assembly;
+    expect(assembly).toEqual({ ...kept, results: {} });
+    expect((await as('acme', 'get', batch).expect(200)).body).toMatchObject({
+      request: { urls },
+      state: { status: 'COMPLETED', num_predictions: 2 },
+    });
+
+    await pass(89 * DAY);
+    await until(() => deleted.length === 2);
+    expect(files()).toBe(0);
+    for (const path of ['/assemblies/mine', batch, `${batch}/predictions`]) {
+      await as('acme', 'get', path).expect(404, /JOB_NOT_FOUND/);
+    }
+    // The id is free again.
+    await as('acme', 'post', '/assemblies/mine').send({ urls: [] }).expect(200);
+  });
+
+  it('is read by other processes, which share the directory and the store', async () => {
+    await as('acme', 'post', '/assemblies/mine').send({ urls }).expect(200);
+    await ended('acme');
+    const other = createApp({ plans, jobMs: 0, clock, directory, store: api.limits.store });
+    const there = await listen(other.app);
+    const answer = await request(there.url)
+      .get('/v0/batch/jobs/mine/predictions')
+      .set(...bearer('acme'))
+      .expect(200);
+    expect(answer.body).toHaveLength(2);
+    await there.close();
+    await other.close();
+  });
+
+  it('of a cancelled job is what is known of it', async () => {
+    await api.close();
+    await served.close();
+    api = createApp({ plans, jobMs: FOR_EVER, clock, directory });
+    served = await listen(api.app);
+    await as('acme', 'post', '/assemblies/mine').send({ urls }).expect(200);
+    await as('acme', 'delete', '/assemblies/mine').expect(200);
+    expect(files()).toBe(1);
+    await as('acme', 'get', '/v0/batch/jobs/mine/predictions').expect(400, /it is cancelled/);
   });
 });
 
@@ -323,6 +415,13 @@ describe('plans', () => {
       );
     expect(urls(7)[1]).toMatch(/allows 7 URLs, this sends one more/);
     expect(urls(100_000)).toHaveLength(2);
+    const keptFor = (results: string): string[] =>
+      curlLines('http://x', {
+        plans: { free: { jobRetention: { results } } },
+        customers: { acme: 'free' },
+      }).map(({ shows }) => shows);
+    expect(keptFor('30s')[1]).toMatch(/the plan 'free' keeps them for 30s/);
+    expect(keptFor('24h')).toHaveLength(2);
   });
 });
 

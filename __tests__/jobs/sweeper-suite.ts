@@ -33,7 +33,10 @@ export function sweeperSuite(make: MakeStore): void {
       expect(await sweeper.turn()).toMatchObject({ claimed: 0 });
 
       await advance(DAY + MINUTE - HOUR);
-      expect(await sweeper.turn()).toMatchObject({ claimed: 1, done: 1, lagMs: MINUTE });
+      const late = await sweeper.turn();
+      expect(late).toMatchObject({ claimed: 1, done: 1 });
+      // The time of some stores goes on meanwhile.
+      expect(Math.abs(late.lagMs - MINUTE)).toBeLessThan(SECOND);
       expect(await store.job(ref)).toBeUndefined();
       expect(calls.map(({ due, ref, tries }) => [due, ref, tries])).toEqual([
         ['results', ref, 1],
@@ -165,9 +168,9 @@ export function sweeperSuite(make: MakeStore): void {
           expect([due, job.ref, (error as Error).message]).toEqual(['results', ref, 'no such bucket']);
           expect(retryInMs).toBeGreaterThanOrEqual(SECOND * 2 ** (tries - 1));
           expect(retryInMs).toBeLessThanOrEqual(1.25 * SECOND * 2 ** (tries - 1));
-          await advance(retryInMs! - 1);
+          await advance(retryInMs! - SECOND / 2);
           expect(await sweeper.turn()).toMatchObject({ claimed: 0 });
-          await advance(1);
+          await advance(SECOND / 2);
           await sweeper.turn();
         }
         expect(of('expiry-failed').map(({ tries }) => tries)).toEqual([1, 2, 3, 4]);

@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
-import { jobLimits, type JobLimits, type JobRef, type LimitStore } from 'express-job-limits';
+import { jobLimits, type Clock, type JobLimits, type LimitStore } from 'express-job-limits';
 import { batchJobs } from './batch.js';
 import { keyOf } from './customer.js';
+import { EndedJobs } from './ended-jobs.js';
 import { HttpError } from './http-error.js';
 import { JobRunner } from './jobs.js';
 import { planOf, plansOf, type PlansFile } from './plans-file.js';
@@ -15,6 +20,10 @@ export interface Settings {
   store?: LimitStore | undefined;
   /** How many processes share the store. */
   processes?: number | undefined;
+  /** Where jobs are kept that have ended, shared as the store is; a directory of its own if it is left out. */
+  directory?: string | undefined;
+  /** Where the limits have the time from; the machine's clock if it is left out. */
+  clock?: Clock | undefined;
 }
 
 export interface MediaApi {
@@ -26,8 +35,11 @@ export interface MediaApi {
   close(): Promise<void>;
 }
 
+/** Short, so that it can be watched. Once in ten seconds is enough for most. */
+const SWEEP_EVERY = '1s';
+
 /** The whole API, ready to listen. */
-export function createApp({ plans: first, jobMs, store, processes }: Settings): MediaApi {
+export function createApp({ plans: first, jobMs, store, processes, directory, clock }: Settings): MediaApi {
   let plans = first;
 
   // A key that has no plan is nobody's: it gets 401.
@@ -35,25 +47,27 @@ export function createApp({ plans: first, jobMs, store, processes }: Settings): 
     const key = await keyOf(req);
     return key !== undefined && planOf(plans, key) !== undefined ? key : undefined;
   };
-  const refOf = async (req: Request): Promise<JobRef> => {
-    const who = await customer(req);
-    if (who === undefined) throw new HttpError(401, 'CUSTOMER_MISSING', 'No customer has this key');
-    return { customer: who, id: req.params.id as string };
-  };
-
   const limits = jobLimits({
     ...(store && { store }),
     ...(store && processes && { processes }),
+    ...(clock && { clock }),
     customer,
     plans: plansOf(plans),
     plan: (of) => planOf(plans, of) as string,
   });
-  const jobs = new JobRunner({ jobMs, finish: (ref, outcome) => limits.finish(ref, outcome) });
+  const ended = new EndedJobs(directory ?? join(tmpdir(), `media-api-${randomUUID()}`));
+  const jobs = new JobRunner({ jobMs, ended, finish: (ref, outcome) => limits.finish(ref, outcome) });
+  // Any number of processes may do this: each deletion is one's own, and is tried again until it succeeds.
+  limits.sweep({
+    everyMs: SWEEP_EVERY,
+    onExpire: ({ ref }) => ended.delete(ref, 'results'),
+    onMetadataExpire: ({ ref }) => ended.delete(ref, 'info'),
+  });
 
   const app = express();
   app.disable('x-powered-by');
-  app.use(assemblies(limits, jobs, refOf));
-  app.use('/v0/batch', batchJobs(limits, jobs, refOf));
+  app.use(assemblies(limits, jobs));
+  app.use('/v0/batch', batchJobs(limits, jobs));
   app.get('/limits', limits.usage());
   app.use(() => {
     throw new HttpError(404, 'NOT_FOUND', 'There is no such route');
@@ -70,6 +84,7 @@ export function createApp({ plans: first, jobMs, store, processes }: Settings): 
     async close() {
       jobs.close();
       await limits.close();
+      if (directory === undefined) await rm(ended.directory, { recursive: true, force: true });
     },
   };
 }

@@ -1,15 +1,12 @@
-import { Router, type Request } from 'express';
-import type { JobLimits, JobRef } from 'express-job-limits';
+import { Router } from 'express';
+import { storedJobOfRequest, type JobLimits } from 'express-job-limits';
+import type { JobInfo, MediaJob } from './ended-jobs.js';
 import { HttpError } from './http-error.js';
 import { bodyLimits, jsonField, listOf, reportsOf, type Fields, type Report } from './inputs.js';
-import type { JobRunner, MediaJob } from './jobs.js';
+import type { JobRunner } from './jobs.js';
 
 /** Jobs in the shape of Hume's batch API. */
-export function batchJobs(
-  limits: JobLimits,
-  jobs: JobRunner,
-  refOf: (req: Request) => Promise<JobRef>,
-): Router {
+export function batchJobs(limits: JobLimits, jobs: JobRunner): Router {
   const router = Router();
 
   // This API's clients retry a 429, which waiting helps, and never a 413, which is what a body limit answers.
@@ -20,16 +17,19 @@ export function batchJobs(
     res.json({ job_id: job.ref.id });
   });
 
-  router.get('/jobs/:id', limits.requestRate(), async (req, res) => {
-    res.json(details(known(jobs.get(await refOf(req)))));
+  const status = limits.jobRetention({ of: 'metadata', unknown: 404 });
+  router.get('/jobs/:id', limits.requestRate(), status, async (req, res) => {
+    res.json(details(known(await jobs.get(storedJobOfRequest(req)!.ref))));
   });
 
-  router.get('/jobs/:id/predictions', limits.requestRate(), async (req, res) => {
-    const job = known(jobs.get(await refOf(req)));
-    if (job.state !== 'completed') {
-      throw new HttpError(400, 'JOB_NOT_COMPLETED', `The job has no predictions: it is ${job.state}`);
+  // From the moment on at which its results expire this is 410, whether or not they were deleted yet.
+  const retention = limits.jobRetention({ unknown: 404 });
+  router.get('/jobs/:id/predictions', limits.requestRate(), retention, async (req, res) => {
+    const { state, results } = known(await jobs.get(storedJobOfRequest(req)!.ref));
+    if (results === undefined) {
+      throw new HttpError(400, 'JOB_NOT_COMPLETED', `The job has no predictions: it is ${state}`);
     }
-    res.json(job.reports.map(prediction));
+    res.json(results.map(prediction));
   });
 
   return router;
@@ -41,35 +41,36 @@ const urlsIn = (fields: Fields): unknown[] => [
   ...listOf(jsonField(fields, 'json').urls),
 ];
 
+/** The limits know the job; it may be running in another process. */
 function known(job: MediaJob | undefined): MediaJob {
   if (job !== undefined) return job;
-  throw new HttpError(404, 'JOB_NOT_FOUND', 'There is no such job');
+  throw new HttpError(404, 'JOB_NOT_FOUND', 'There is no such job here');
 }
 
-function details(job: MediaJob): object {
-  const sources = job.reports.map(source);
+function details(job: JobInfo): object {
+  const sources = job.inputs.map(source);
   return {
     type: 'INFERENCE',
     job_id: job.ref.id,
     user_id: job.ref.customer,
     request: {
       files: sources.filter(({ type }) => type === 'file').map(({ type: _type, ...file }) => file),
-      urls: job.reports.flatMap((report) => (report.source.type === 'url' ? [report.source.url] : [])),
+      urls: job.inputs.flatMap(({ source }) => (source.type === 'url' ? [source.url] : [])),
     },
     state: stateOf(job),
   };
 }
 
-function stateOf({ state, createdAt, endedAt, reports }: MediaJob): object {
+function stateOf({ state, createdAt, endedAt, inputs }: JobInfo): object {
   const times = { created_timestamp_ms: createdAt, started_timestamp_ms: createdAt };
   if (state === 'running') return { status: 'IN_PROGRESS', ...times };
   const ended = { ...times, ended_timestamp_ms: endedAt };
   // Hume's jobs can't be cancelled; one that was, as an assembly, has failed by its words.
   if (state === 'cancelled') return { status: 'FAILED', ...ended, message: 'cancelled' };
-  return { status: 'COMPLETED', ...ended, num_predictions: reports.length, num_errors: 0 };
+  return { status: 'COMPLETED', ...ended, num_predictions: inputs.length, num_errors: 0 };
 }
 
-const source = ({ source, mime, md5 }: Report) =>
+const source = ({ source, mime, md5 }: JobInfo['inputs'][number]) =>
   source.type === 'url'
     ? { type: source.type, url: source.url }
     : { type: source.type, filename: source.name, content_type: mime, md5sum: md5 };

@@ -7,7 +7,10 @@ export interface CurlLine {
   command: string;
 }
 
-/** Commands for the plans in force: a creation, a refusal by each kind of limit, and where a customer stands. */
+/**
+ * Commands for the plans in force: a creation, a refusal by each kind of limit, results that expire, and where a customer
+ * stands.
+ */
 export function curlLines(url: string, file: PlansFile): CurlLine[] {
   const customers = customersOf(file);
   const most = customers.at(-1);
@@ -31,6 +34,16 @@ export function curlLines(url: string, file: PlansFile): CurlLine[] {
       shows: `A refusal by the rate: the plan '${least.plan}' allows ${least.limit}, this asks for ${tries}`,
       // curl sends one request for each number.
       command: creation(`${url}/assemblies?n=[1-${tries}]`, least.key),
+    });
+  }
+  const brief = customers.find(({ plan }) => isBrief(file.plans[plan]!));
+  if (brief !== undefined) {
+    const read = `curl -sSi '${url}/v0/batch/jobs/kept/predictions' -H 'Authorization: Bearer ${brief.key}'`;
+    lines.push({
+      shows: `Results until they are gone: the plan '${brief.plan}' keeps them for ${resultsOf(file.plans[brief.plan]!)}`,
+      command:
+        `${creation(`${url}/assemblies/kept`, brief.key)} && ` +
+        `until r=$(${read}); printf '%s\\n\\n' "$r"; echo "$r" | grep -q '^HTTP/1.1 410'; do sleep 2; done`,
     });
   }
   lines.push({
@@ -64,6 +77,11 @@ function customersOf(file: PlansFile): Customer[] {
     .map(([key, plan]) => ({ key, plan, limit: limitOf(file.plans[plan]!) }))
     .sort((a, b) => a.limit - b.limit);
 }
+
+const resultsOf = ({ jobRetention }: Plan): string => String(jobRetention?.results);
+
+/** Whether results are gone while one watches. */
+const isBrief = (plan: Plan): boolean => /^\d\d?s$/.test(resultsOf(plan));
 
 /** How many jobs the plan allows one after the other. */
 const limitOf = ({ creationRate = [], concurrency = [] }: Plan): number =>

@@ -1,17 +1,10 @@
 import type { JobRef } from 'express-job-limits';
+import type { EndedJobs, JobInfo, MediaJob } from './ended-jobs.js';
 import type { Report } from './inputs.js';
 
-export interface MediaJob {
-  ref: JobRef;
-  state: 'running' | 'completed' | 'cancelled';
-  /** Epoch milliseconds. */
-  createdAt: number;
-  /** Missing while the job is running. */
-  endedAt?: number;
-  reports: Report[];
-}
-
-interface RunningJob extends MediaJob {
+interface RunningJob {
+  info: JobInfo;
+  results: Report[];
   timer?: NodeJS.Timeout;
   ending?: boolean;
 }
@@ -19,31 +12,31 @@ interface RunningJob extends MediaJob {
 export interface JobRunnerOptions {
   /** How long a job takes, in milliseconds. */
   jobMs: number;
+  /** Where jobs go that have ended. */
+  ended: EndedJobs;
   /** Tells the limits that a job has ended. */
   finish: (ref: JobRef, outcome: { state: 'completed' | 'cancelled' }) => Promise<unknown>;
 }
 
-/** Ended jobs whose results are kept; the one that ended first makes room. */
-const MOST_ENDED = 10_000;
 const FINISH_AGAIN_MS = 1_000;
 
 /** Runs jobs in this process. A real API has a queue and workers here, which get the `ref` and call `finish` with it. */
 export class JobRunner {
   readonly #running = new Map<string, RunningJob>();
-  readonly #ended = new Map<string, MediaJob>();
 
   constructor(private readonly options: JobRunnerOptions) {}
 
-  start(ref: JobRef, reports: Report[]): MediaJob {
-    const job: RunningJob = { ref, state: 'running', createdAt: Date.now(), reports };
+  start(ref: JobRef, results: Report[]): MediaJob {
+    const inputs = results.map(({ source, bytes, md5, mime }) => ({ source, bytes, md5, mime }));
+    const job: RunningJob = { info: { ref, state: 'running', createdAt: Date.now(), inputs }, results };
     this.#running.set(keyOf(ref), job);
     this.#endIn(job, this.options.jobMs);
-    return job;
+    return job.info;
   }
 
   /** The customer's job of this id, or `undefined` when there is none, or none any more. */
-  get(ref: JobRef): MediaJob | undefined {
-    return this.#running.get(keyOf(ref)) ?? this.#ended.get(keyOf(ref));
+  async get(ref: JobRef): Promise<MediaJob | undefined> {
+    return this.#running.get(keyOf(ref))?.info ?? this.options.ended.get(ref);
   }
 
   /** Ends a running job; of one that has ended already nothing changes. */
@@ -62,27 +55,30 @@ export class JobRunner {
   #endIn(job: RunningJob, afterMs: number): void {
     job.timer = setTimeout(() => {
       this.#end(job, 'completed').catch((error: unknown) => {
-        if (!this.#running.has(keyOf(job.ref))) return;
-        console.error(`Job ${job.ref.id} could not be finished, trying again:`, error);
+        if (!this.#running.has(keyOf(job.info.ref))) return;
+        console.error(`Job ${job.info.ref.id} could not be finished, trying again:`, error);
         this.#endIn(job, FINISH_AGAIN_MS);
       });
     }, afterMs).unref();
   }
 
-  /** Its slot goes back before anybody is told of the end, so that a client that sees the end can use the slot. */
+  /**
+   * The results are there before the limits begin to count how long they are kept, and its slot goes back before anybody is
+   * told of the end, so that a client that sees the end can use the slot.
+   */
   async #end(job: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
     if (job.ending) return;
     job.ending = true;
+    const { ref } = job.info;
     try {
-      await this.options.finish(job.ref, { state });
+      const ended = { ...job.info, state, endedAt: Date.now() };
+      await this.options.ended.add(state === 'completed' ? { ...ended, results: job.results } : ended);
+      await this.options.finish(ref, { state });
     } finally {
       job.ending = false;
     }
     clearTimeout(job.timer);
-    const { ref, createdAt, reports } = job;
     this.#running.delete(keyOf(ref));
-    this.#ended.set(keyOf(ref), { ref, state, createdAt, endedAt: Date.now(), reports });
-    if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.keys().next().value as string);
   }
 }
 

@@ -41,14 +41,23 @@ function checked(file: unknown): PlansFile {
   return { ...file, customers } as unknown as PlansFile;
 }
 
-/** What the jobs of this API are made of: without these limits no form would be parsed, and no URL looked for. */
-const everyPlan: Plan = { fileSize: { maxFile: '1gb' }, urlCount: {} };
+/**
+ * What the jobs of this API are made of, and what becomes of them: without these no form would be parsed, no URL looked for,
+ * and nothing that jobs leave behind ever deleted.
+ */
+const everyPlan: Plan = {
+  fileSize: { maxFile: '1gb' },
+  urlCount: {},
+  jobRetention: { results: '24h', metadata: '90d' },
+};
 
 /** The plans for `jobLimits`, which checks them. */
 export function plansOf({ plans }: PlansFile): Record<string, Plan> {
   const entries = Object.entries(plans);
+  // One that extends another has them from there.
+  const isComplete = (plan: Plan): boolean => !isObject(plan) || plan.extends !== undefined;
   return Object.fromEntries(
-    entries.map(([name, plan]) => [name, isObject(plan) ? { ...everyPlan, ...plan } : plan]),
+    entries.map(([name, plan]) => [name, isComplete(plan) ? plan : { ...everyPlan, ...plan }]),
   );
 }
 

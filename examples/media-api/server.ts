@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { Redis } from 'ioredis';
 import { RedisStore } from 'express-job-limits';
@@ -15,13 +16,19 @@ const redis = process.env.REDIS_URL ? connect(process.env.REDIS_URL) : undefined
 const store = redis && new RedisStore({ client: redis });
 // While Redis is away, each process goes on with its share of the limits.
 const processes = wholeNumber('PROCESSES', 2, 1_000);
+// Jobs that the store knows after a restart are there after a restart, for all processes. Without Redis it knows none.
+const directory = redis && (process.env.RESULTS || join(tmpdir(), 'media-api-results'));
 
 const plans = orExit(() => readPlansFile(plansPath));
-const api = orExit(() => createApp({ plans, jobMs, store, processes }));
+const api = orExit(() => createApp({ plans, jobMs, store, processes, directory }));
 const server = createServer(api.app);
 
 // A client that asks before it sends a large file (`Expect: 100-continue`, as curl does) is refused before it sends it.
 api.limits.attach(server);
+
+api.limits.on('expired', ({ job: { ref }, due }) => {
+  console.log(`Deleted the ${due} of ${ref.customer}'s job ${ref.id}.`);
+});
 
 server.on('error', (error: NodeJS.ErrnoException) => {
   exit(error.code === 'EADDRINUSE' ? `Port ${port} is in use. Set PORT to another one.` : error.message);

@@ -1,8 +1,9 @@
 import { Router, type Request } from 'express';
-import type { JobLimits, JobRef } from 'express-job-limits';
+import { storedJobOfRequest, type JobLimits } from 'express-job-limits';
+import type { MediaJob } from './ended-jobs.js';
 import { HttpError } from './http-error.js';
 import { bodyLimits, jsonField, listOf, reportsOf, type Fields, type Report } from './inputs.js';
-import type { JobRunner, MediaJob } from './jobs.js';
+import type { JobRunner } from './jobs.js';
 
 const states = {
   running: 'ASSEMBLY_EXECUTING',
@@ -11,18 +12,14 @@ const states = {
 };
 
 /** Jobs in the shape of Transloadit's assemblies. */
-export function assemblies(
-  limits: JobLimits,
-  jobs: JobRunner,
-  refOf: (req: Request) => Promise<JobRef>,
-): Router {
+export function assemblies(limits: JobLimits, jobs: JobRunner): Router {
   const router = Router();
 
   const admitted = limits.admission();
   // Transloadit's clients may choose the id. One that asks again, because the answer was lost, gets the same assembly.
   const admittedById = limits.admission({
     jobId: (req) => req.params.id as string,
-    onReplay: (job, req, res) => res.json(assembly(known(jobs.get(job.ref)), req)),
+    onReplay: async (job, req, res) => res.json(assembly(known(await jobs.get(job.ref)), req)),
   });
 
   // Admission comes first: a customer at its limit can't make the server read its files.
@@ -36,12 +33,15 @@ export function assemblies(
     res.json(assembly(job, req));
   });
 
-  router.get('/assemblies/:id', limits.requestRate(), async (req, res) => {
-    res.json(assembly(known(jobs.get(await refOf(req))), req));
+  // An assembly can be read for as long as anything is known of it; its results are in it for as long as they are kept.
+  const retention = limits.jobRetention({ of: 'metadata', unknown: 404 });
+
+  router.get('/assemblies/:id', limits.requestRate(), retention, async (req, res) => {
+    res.json(assembly(known(await jobs.get(storedJobOfRequest(req)!.ref)), req));
   });
 
-  router.delete('/assemblies/:id', async (req, res) => {
-    res.json(assembly(known(await jobs.cancel(await refOf(req))), req));
+  router.delete('/assemblies/:id', retention, async (req, res) => {
+    res.json(assembly(known(await jobs.cancel(storedJobOfRequest(req)!.ref)), req));
   });
 
   return router;
@@ -64,12 +64,13 @@ function urlsIn(fields: Fields): unknown[] {
   return [...listOf(fields.urls), ...imports];
 }
 
+/** The limits know the job; it may be running in another process. */
 function known(job: MediaJob | undefined): MediaJob {
   if (job !== undefined) return job;
-  throw new HttpError(404, 'ASSEMBLY_NOT_FOUND', 'There is no such assembly');
+  throw new HttpError(404, 'JOB_NOT_FOUND', 'There is no such job here');
 }
 
-function assembly({ ref, state, createdAt, endedAt, reports }: MediaJob, req: Request): object {
+function assembly({ ref, state, createdAt, endedAt, inputs, results }: MediaJob, req: Request): object {
   const url = `${req.protocol}://${req.get('host')}${req.baseUrl}/assemblies/${encodeURIComponent(ref.id)}`;
   return {
     ok: states[state],
@@ -77,10 +78,10 @@ function assembly({ ref, state, createdAt, endedAt, reports }: MediaJob, req: Re
     assembly_url: url,
     assembly_ssl_url: url,
     start_date: new Date(createdAt).toISOString(),
-    num_input_files: reports.length,
-    bytes_received: reports.reduce((sum, { bytes }) => sum + bytes, 0),
+    num_input_files: inputs.length,
+    bytes_received: inputs.reduce((sum, { bytes }) => sum + bytes, 0),
     execution_duration: endedAt === undefined ? null : (endedAt - createdAt) / 1000,
-    results: state === 'completed' ? { ':original': reports.map(result) } : {},
+    results: results === undefined ? {} : { ':original': results.map(result) },
   };
 }
 
