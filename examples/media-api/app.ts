@@ -31,7 +31,7 @@ export interface MediaApi {
   limits: JobLimits;
   /** Puts other plans in force; wrong ones throw and leave the old ones. */
   setPlans(plans: PlansFile): void;
-  /** Ends what is running. */
+  /** Stops everything, once what is ending has ended. */
   close(): Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export function createApp({ plans: first, jobMs, store, processes, directory, cl
       plans = next;
     },
     async close() {
-      jobs.close();
+      await jobs.close();
       await limits.close();
       if (directory === undefined) await rm(ended.directory, { recursive: true, force: true });
     },

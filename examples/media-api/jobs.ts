@@ -6,7 +6,7 @@ interface RunningJob {
   info: JobInfo;
   results: Report[];
   timer?: NodeJS.Timeout;
-  ending?: boolean;
+  ending?: Promise<void> | undefined;
 }
 
 export interface JobRunnerOptions {
@@ -46,10 +46,12 @@ export class JobRunner {
     return this.get(ref);
   }
 
-  /** Forgets what is running: it would not survive the process anyway. */
-  close(): void {
-    for (const { timer } of this.#running.values()) clearTimeout(timer);
+  /** Forgets what is running, which would not survive the process anyway, and waits for what is ending. */
+  async close(): Promise<void> {
+    const jobs = [...this.#running.values()];
     this.#running.clear();
+    for (const { timer } of jobs) clearTimeout(timer);
+    await Promise.allSettled(jobs.flatMap(({ ending }) => ending ?? []));
   }
 
   #endIn(job: RunningJob, afterMs: number): void {
@@ -62,23 +64,22 @@ export class JobRunner {
     }, afterMs).unref();
   }
 
+  #end(job: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
+    return (job.ending ??= this.#finish(job, state).finally(() => {
+      job.ending = undefined;
+    }));
+  }
+
   /**
    * The results are there before the limits begin to count how long they are kept, and its slot goes back before anybody is
    * told of the end, so that a client that sees the end can use the slot.
    */
-  async #end(job: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
-    if (job.ending) return;
-    job.ending = true;
-    const { ref } = job.info;
-    try {
-      const ended = { ...job.info, state, endedAt: Date.now() };
-      await this.options.ended.add(state === 'completed' ? { ...ended, results: job.results } : ended);
-      await this.options.finish(ref, { state });
-    } finally {
-      job.ending = false;
-    }
-    clearTimeout(job.timer);
-    this.#running.delete(keyOf(ref));
+  async #finish({ info, results, timer }: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
+    const ended = { ...info, state, endedAt: Date.now() };
+    await this.options.ended.add(state === 'completed' ? { ...ended, results } : ended);
+    await this.options.finish(info.ref, { state });
+    clearTimeout(timer);
+    this.#running.delete(keyOf(info.ref));
   }
 }
 
