@@ -31,7 +31,7 @@ export interface MediaApi {
   limits: JobLimits;
   /** Puts other plans in force; wrong ones throw and leave the old ones. */
   setPlans(plans: PlansFile): void;
-  /** Ends what is running. */
+  /** Stops everything, once what is ending has ended. */
   close(): Promise<void>;
 }
 

@@ -46,7 +46,7 @@ export class JobRunner {
     return this.get(ref);
   }
 
-  /** Forgets what is running: it would not survive the process anyway. What is ending is waited for. */
+  /** Forgets what is running, which would not survive the process anyway, and waits for what is ending. */
   async close(): Promise<void> {
     const jobs = [...this.#running.values()];
     this.#running.clear();
@@ -64,15 +64,17 @@ export class JobRunner {
     }, afterMs).unref();
   }
 
+  #end(job: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
+    return (job.ending ??= this.#finish(job, state).finally(() => {
+      job.ending = undefined;
+    }));
+  }
+
   /**
    * The results are there before the limits begin to count how long they are kept, and its slot goes back before anybody is
    * told of the end, so that a client that sees the end can use the slot.
    */
-  #end(job: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
-    return (job.ending ??= this.#write(job, state).finally(() => (job.ending = undefined)));
-  }
-
-  async #write({ info, results, timer }: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
+  async #finish({ info, results, timer }: RunningJob, state: 'completed' | 'cancelled'): Promise<void> {
     const ended = { ...info, state, endedAt: Date.now() };
     await this.options.ended.add(state === 'completed' ? { ...ended, results } : ended);
     await this.options.finish(info.ref, { state });
