@@ -109,6 +109,6 @@ export class DueJobs implements DueList {
 
 /** An id may be used again once its job is forgotten, so the time belongs to the task. */
 function claimId({ customer, job }: Item, due: Due): string {
-  const time = due === 'expiring' ? job.kept!.resultsExpireAt : (job.finishedAt ?? job.run);
+  const time = due === 'expiring' ? job.kept!.resultsExpireAt : (job.finishedAt ?? job.startedAt);
   return `${due}:${time}:${customer.id.length}:${customer.id}:${job.id}`;
 }

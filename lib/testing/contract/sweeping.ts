@@ -106,6 +106,17 @@ export function sweepingContract({ describe, test }: Suite): void {
       assert.equal((await claimAll(store))[0]!.due, 'results');
     });
 
+    test('ids of tasks are as short as promised, however long the names are', async ({ store, advance }) => {
+      const [customer, id] = ['c'.repeat(512), 'j'.repeat(512)];
+      const running = request(keptTerms(), customer, id, id);
+      await store.admit(running);
+      await store.commit(running.ref, running.run);
+      await advance(8 * HOUR);
+      const [claim] = await claimAll(store);
+      assert.equal(claim!.due, 'overrun');
+      assert.ok(Buffer.byteLength(claim!.id) <= 1_200, claim!.id);
+    });
+
     test('a job past maxRun is due as overrun, of a customer that nobody asks for, until it is finished', async ({
       store,
       advance,
