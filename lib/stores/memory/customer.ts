@@ -61,6 +61,8 @@ export class Customer {
   #nextLapseAt = Infinity;
   /** No job that holds no lease may be forgotten before this. */
   #nextForgetAt = Infinity;
+  /** Kept jobs whose results are deleted: counted, since a full store asks at each admission. */
+  #metadataOnly = 0;
   /** No kept job may be dropped before this, as a date. */
   #nextDropAt = Infinity;
 
@@ -206,15 +208,22 @@ export class Customer {
     if (this.unleased.delete(id)) this.ledger.jobs -= 1;
   }
 
-  forgetKept(id: string): void {
-    if (this.kept.delete(id)) this.ledger.jobs -= 1;
+  /** The results of a kept job are gone, and given back what they took of storage. */
+  resultsDeleted(kept: Kept): void {
+    kept.deleted = true;
+    this.#metadataOnly += 1;
+    this.quotas.giveBackStored(kept);
+  }
+
+  forgetKept({ id, kept }: JobRecord): void {
+    if (!this.kept.delete(id)) return;
+    this.ledger.jobs -= 1;
+    if (kept!.deleted) this.#metadataOnly -= 1;
   }
 
   /** How many jobs may be forgotten to make room: those that hold no lease, and of which no results are kept. */
   get forgettable(): number {
-    let count = this.unleased.size;
-    for (const { kept } of this.kept.values()) if (kept!.deleted) count += 1;
-    return count;
+    return this.unleased.size + this.#metadataOnly;
   }
 
   /** Forgets up to that many of them, and says how many. */
@@ -225,10 +234,10 @@ export class Customer {
       this.forget(id);
       forgotten += 1;
     }
-    for (const { id, kept } of this.kept.values()) {
+    for (const job of this.kept.values()) {
       if (forgotten === most) break;
-      if (!kept!.deleted) continue;
-      this.forgetKept(id);
+      if (!job.kept!.deleted) continue;
+      this.forgetKept(job);
       forgotten += 1;
     }
     return forgotten;
@@ -265,7 +274,7 @@ export class Customer {
         continue;
       }
       this.quotas.giveBackStored(job.kept!);
-      this.forgetKept(job.id);
+      this.forgetKept(job);
       count += 1;
     }
     if (count > 0) {

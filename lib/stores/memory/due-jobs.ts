@@ -71,13 +71,10 @@ export class DueJobs implements DueList {
     // Another job of the same id, or other results: those of a longer life are announced by themselves.
     if (claimId({ customer, job }, due) !== id) return false;
     if (due === 'metadata') {
-      customer.forgetKept(job.id);
+      customer.forgetKept(job);
       return true;
     }
-    if (due === 'results') {
-      job.kept!.deleted = true;
-      customer.quotas.giveBackStored(job.kept!);
-    }
+    if (due === 'results') customer.resultsDeleted(job.kept!);
     job.kept!.noticeMs = 0;
     this.kept(customer, job);
     return true;
