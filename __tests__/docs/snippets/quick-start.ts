@@ -17,6 +17,7 @@ app.post('/jobs', authenticate, limits.admission(), async (req, res) => {
 app.get('/limits', authenticate, limits.usage());
 
 worker.on('completed', ({ data }) => limits.finish(data.ref, { state: 'completed' }));
+// For good, not at each of several attempts: with BullMQ, take followQueue.
 worker.on('failed', ({ data }) => limits.finish(data.ref, { state: 'failed' }));
 // #endregion
 
